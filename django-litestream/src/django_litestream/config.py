@@ -1,0 +1,285 @@
+"""``settings.LITESTREAM`` translated to Litestream's YAML configuration."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import Promise
+
+from . import databases, private_files
+from .conf import app_settings
+from .databases import Database
+from .errors import ConfigurationError, NotASQLiteFile
+from .redaction import redacted
+
+
+class EnvironmentReference(str):
+    """The name of an environment variable that Litestream is to put in by itself."""
+
+    __slots__ = ()
+
+
+# Per key of a generated replica the variables that may hold its value, the
+# first that is set being the one that is named.
+_BUCKET = ("LITESTREAM_REPLICA_BUCKET", "AWS_BUCKET")
+_ACCESS_KEY_ID = ("LITESTREAM_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID")
+_SECRET_ACCESS_KEY = ("LITESTREAM_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What Litestream is told, and what it was made from.
+
+    ``mapping`` is the content of the YAML file, ``databases`` the single files
+    in it in the order of the settings, ``directories`` those of Litestream's
+    ``dir`` form, ``left_out`` a sentence for each entry that is not in it.
+    ``private_directory`` is where this project's files for Litestream are kept.
+    """
+
+    mapping: dict[str, Any]
+    databases: tuple[Database, ...]
+    directories: tuple[Path, ...]
+    left_out: tuple[str, ...]
+    private_directory: Path
+
+    @property
+    def references(self) -> frozenset[str]:
+        """The environment variables that Litestream must expand."""
+        return frozenset(str(name) for name in _references(self.mapping))
+
+    @property
+    def socket(self) -> Path | None:
+        """The daemon's control socket, ``None`` where it is switched off."""
+        socket = self.mapping["socket"]
+        return Path(socket["path"]) if socket.get("enabled") else None
+
+    def to_yaml(self, *, show_secrets: bool = True) -> str:
+        """Return the YAML text; it means the same with and without expansion.
+
+        Litestream expands ``$NAME`` in the text before it reads it as YAML, so a
+        ``$`` that is not a reference is written as an escape.
+        """
+        mapping = self.mapping if show_secrets else redacted(self.mapping)
+        return yaml.dump(
+            mapping,
+            Dumper=_Dumper,
+            sort_keys=False,
+            allow_unicode=True,
+            default_flow_style=False,
+            width=float("inf"),
+        )
+
+    def find(self, name: str) -> Database:
+        """Return the configured database that an alias or a path names.
+
+        Raises ``UnknownDatabase`` and ``NotASQLiteFile`` as ``databases.find`` does,
+        and ``ConfigurationError`` where the database is not configured.
+        """
+        wanted = databases.find(name)
+        for database in self.databases:
+            if database.path == wanted.path:
+                return database
+        configured = ", ".join(database.label for database in self.databases)
+        raise ConfigurationError(
+            f"{wanted.label} is not in settings.LITESTREAM['dbs'], which has "
+            f"{configured or 'directories only'}: add it there."
+        )
+
+
+def build(environ: Mapping[str, str] = os.environ) -> Configuration:
+    """Translate the settings; touch nothing.
+
+    ``environ`` decides which variables generated replicas refer to. Raises
+    ``ImproperlyConfigured`` for a value of a wrong type, ``UnknownDatabase`` for
+    an alias that does not exist, ``NotASQLiteFile`` for a database in memory,
+    ``ConfigurationError`` where nothing is left to replicate or two entries
+    would share one replica.
+    """
+    entries: list[dict[str, Any]] = []
+    found: list[Database] = []
+    directories: list[Path] = []
+    left_out: list[str] = []
+    for index, settings in enumerate(app_settings.dbs):
+        entry: dict[str, Any] = _plain(
+            settings, f"settings.LITESTREAM['dbs'][{index}]"
+        )
+        if not entry.get("path"):
+            entry.pop("path", None)
+            path = databases.absolute(entry["dir"])
+            entry["dir"] = str(path)
+            directories.append(path)
+            label = str(path)
+        else:
+            try:
+                database = databases.find(settings["path"])
+            except NotASQLiteFile as error:
+                if error.in_memory:
+                    raise
+                left_out.append(f"{error} It is left out.")
+                continue
+            path, label = database.path, database.label
+            entry["path"] = str(path)
+            found.append(database)
+        if "replica" not in entry and "replicas" not in entry:
+            entry["replica"] = _s3_replica(path, environ)
+        _refuse_sharing(entries, entry, label)
+        entries.append(entry)
+    if not entries:
+        raise ConfigurationError(
+            " ".join(
+                [
+                    *left_out,
+                    "settings.LITESTREAM['dbs'] names no SQLite database: "
+                    "give it one, such as [{'path': 'default'}].",
+                ]
+            )
+        )
+    mapping: dict[str, Any] = _plain(app_settings.passed_on, "settings.LITESTREAM")
+    private_directory = private_files.directory(
+        found[0].path if found else directories[0]
+    )
+    mapping["socket"] = _socket(mapping.get("socket"), private_directory)
+    mapping["dbs"] = entries
+    return Configuration(
+        mapping=mapping,
+        databases=tuple(found),
+        directories=tuple(directories),
+        left_out=tuple(left_out),
+        private_directory=private_directory,
+    )
+
+
+def unset_references(
+    configuration: Configuration, environ: Mapping[str, str] = os.environ
+) -> str:
+    """Return what a generated replica cannot do without and ``environ`` lacks.
+
+    Keys may be missing (Litestream then asks for the instance's role), the bucket
+    may not. Empty where nothing is missing.
+    """
+    needed = configuration.references & set(_BUCKET)
+    return "" if all(map(environ.get, needed)) else " or ".join(_BUCKET)
+
+
+def _s3_replica(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    prefix = app_settings.path_prefix
+    return {
+        "type": "s3",
+        "bucket": _reference(_BUCKET, environ),
+        "path": f"{prefix}/{path.name}" if prefix else path.name,
+        "access-key-id": _reference(_ACCESS_KEY_ID, environ),
+        "secret-access-key": _reference(_SECRET_ACCESS_KEY, environ),
+    }
+
+
+def _reference(
+    names: tuple[str, ...], environ: Mapping[str, str]
+) -> EnvironmentReference:
+    return EnvironmentReference(
+        next((name for name in names if environ.get(name)), names[-1])
+    )
+
+
+def _refuse_sharing(
+    entries: list[dict[str, Any]], entry: dict[str, Any], label: str
+) -> None:
+    """Refuse what makes two databases overwrite each other's backup."""
+    for other in entries:
+        other_label = other.get("path") or other.get("dir")
+        if "path" in entry and other.get("path") == entry["path"]:
+            raise ConfigurationError(
+                f"settings.LITESTREAM['dbs'] names {entry['path']} twice: "
+                "remove one of the two."
+            )
+        if entry.get("replica") and other.get("replica") == entry["replica"]:
+            raise ConfigurationError(
+                f"{other_label} and {entry.get('path') or label} would share the "
+                f"replica path '{entry['replica'].get('path', '')}' and destroy each "
+                "other's backup: give one of them in settings.LITESTREAM['dbs'] a "
+                "'replica' of its own."
+            )
+
+
+def _socket(value: Any, private_directory: Path) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise ImproperlyConfigured(
+            "settings.LITESTREAM['socket'] is improperly configured: expected a "
+            f"dictionary such as {{'enabled': True, 'path': '...'}}, got {value!r}."
+        )
+    socket = {
+        "enabled": True,
+        "path": str(private_files.socket_path(private_directory)),
+        **(value or {}),
+    }
+    if len(os.fsencode(socket["path"])) > private_files.SOCKET_PATH_BYTES:
+        raise ImproperlyConfigured(
+            f"settings.LITESTREAM['socket']['path'] is longer than the "
+            f"{private_files.SOCKET_PATH_BYTES} bytes that a Unix socket's path may "
+            f"have: {socket['path']}."
+        )
+    return socket
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Return ``value`` made of what YAML knows: dict, list, str, numbers, None."""
+    if isinstance(value, Mapping):
+        return {
+            str(key): _plain(item, f"{where}['{key}']") for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [
+            _plain(item, f"{where}[{index}]") for index, item in enumerate(value)
+        ]
+    if isinstance(value, str | Path | Promise):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise ImproperlyConfigured(
+        f"{where} is improperly configured: expected text, a number, a list or a "
+        f"dictionary, got {type(value)}."
+    )
+
+
+def _references(value: Any) -> Iterator[EnvironmentReference]:
+    if isinstance(value, EnvironmentReference):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        stream, self.stream = self.stream, io.StringIO()
+        super().write_double_quoted(text, split=False)
+        quoted, self.stream = self.stream.getvalue(), stream
+        self.stream.write(quoted.replace("$", r"\x24"))
+
+
+def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if "$" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _represent_reference(
+    dumper: yaml.SafeDumper, name: EnvironmentReference
+) -> yaml.ScalarNode:
+    # In quotes, so that a value such as `*key` or `a: b` stays one string.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", f"${name}", style="'")
+
+
+_Dumper.add_representer(str, _represent_str)
+_Dumper.add_representer(EnvironmentReference, _represent_reference)

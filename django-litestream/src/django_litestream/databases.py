@@ -1,0 +1,166 @@
+"""Database aliases and the SQLite files behind them.
+
+The only place that reads ``settings.DATABASES``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import url2pathname
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import ConnectionHandler, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .errors import NotASQLiteFile, UnknownDatabase
+
+_SERVER_ENGINES = frozenset(
+    f"django.{package}.{name}"
+    for package, name in (
+        ("db.backends", "postgresql"),
+        ("db.backends", "mysql"),
+        ("db.backends", "oracle"),
+        ("contrib.gis.db.backends", "postgis"),
+        ("contrib.gis.db.backends", "mysql"),
+        ("contrib.gis.db.backends", "oracle"),
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A SQLite database file: absolute path, and the alias it was asked for by."""
+
+    path: Path
+    alias: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What messages call it: the alias or else the path."""
+        return self.alias or str(self.path)
+
+
+def is_alias(name: str) -> bool:
+    """Whether ``settings.DATABASES`` has the alias ``name``."""
+    return name in connections.settings
+
+
+def find(name: str | os.PathLike[str]) -> Database:
+    """Return the database that an alias or a path names.
+
+    Raises ``UnknownDatabase`` for a word that is neither an alias nor anything
+    like a path, ``NotASQLiteFile`` for an alias of another kind of database or
+    of one in memory.
+    """
+    if isinstance(name, str) and is_alias(name):
+        return Database(path=sqlite_path(name), alias=name)
+    if isinstance(name, str) and not _is_like_a_path(name):
+        close = get_close_matches(name, list(connections.settings), n=1)
+        meant = f"did you mean '{close[0]}'? " if close else ""
+        aliases = ", ".join(sorted(connections.settings))
+        raise UnknownDatabase(
+            f"No database alias '{name}' in settings.DATABASES: {meant}"
+            f"there are {aliases}. A path needs a '{os.sep}' in it."
+        )
+    return Database(path=absolute(name))
+
+
+def sqlite_path(alias: str) -> Path:
+    """Return the absolute path of an alias's database file.
+
+    Raises ``NotASQLiteFile`` where the alias is not a SQLite database or has no
+    file.
+    """
+    settings = connections.settings[alias]
+    if not _is_sqlite(alias):
+        raise NotASQLiteFile(
+            f"The alias '{alias}' is not a SQLite database (its engine is "
+            f"{settings['ENGINE']}), so Litestream cannot replicate it.",
+            in_memory=False,
+        )
+    if not settings["NAME"]:
+        raise ImproperlyConfigured(
+            f"settings.DATABASES['{alias}']['NAME'] is improperly configured: "
+            "expected the path of a SQLite file, got nothing."
+        )
+    path = file_of(os.fspath(settings["NAME"]))
+    if path is None:
+        raise NotASQLiteFile(
+            f"The alias '{alias}' is an in-memory database "
+            f"(NAME is '{settings['NAME']}'), so there is no file to replicate: "
+            f"give settings.DATABASES['{alias}']['NAME'] a path.",
+            in_memory=True,
+        )
+    return path
+
+
+def file_of(name: str) -> Path | None:
+    """Return the absolute path behind a ``NAME``, ``None`` for one in memory.
+
+    ``name`` is a path or a URI as SQLite takes it
+    (https://sqlite.org/uri.html).
+    """
+    if name == ":memory:":
+        return None
+    if not name.startswith("file:"):
+        return absolute(name)
+    parts = urlsplit(name)
+    path = unquote(parts.path)
+    if path in {"", ":memory:"} or "mode=memory" in parts.query.split("&"):
+        return None
+    return absolute(url2pathname(parts.path) if os.name == "nt" else path)
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return ``path`` made absolute, every symbolic link followed.
+
+    SQLite keeps the WAL beside the file that a link leads to, while Litestream
+    looks for it beside the link: a linked database would never be replicated.
+    """
+    return Path(os.path.realpath(path))
+
+
+def connect(
+    database: Database, *, path: Path | None = None, timeout: float = 5.0
+) -> BaseDatabaseWrapper:
+    """Return a connection of its own to a database or to a copy of it at ``path``.
+
+    It is made as Django makes those of the alias, functions and extensions
+    included, which an index of the database may need. It never creates a file.
+    ``timeout`` (seconds) bounds the wait for a lock.
+    """
+    alias = database.alias or "litestream"
+    settings = dict(
+        connections.settings[alias]
+        if database.alias
+        else {"ENGINE": "django.db.backends.sqlite3"}
+    )
+    settings["NAME"] = f"file:{quote(os.fspath(path or database.path))}?mode=rw"
+    settings["OPTIONS"] = {**settings.get("OPTIONS", {}), "timeout": timeout}
+    handler = ConnectionHandler({"default": {}, alias: settings})
+    return cast(BaseDatabaseWrapper, handler.create_connection(alias))
+
+
+def _is_like_a_path(name: str) -> bool:
+    separators = {os.sep, os.altsep} - {None}
+    return (
+        any(str(separator) in name for separator in separators)
+        or Path(name).suffix != ""
+        or Path(name).exists()
+    )
+
+
+def _is_sqlite(alias: str) -> bool:
+    try:
+        return connections[alias].vendor == "sqlite"
+    except ImproperlyConfigured:
+        # A database server's driver need not be installed where only Litestream
+        # runs. Anything else may be SQLite and must not be left out in silence.
+        if connections.settings[alias]["ENGINE"] in _SERVER_ENGINES:
+            return False
+        raise

@@ -1,0 +1,89 @@
+"""Litestream's command line syntax on top of Django's.
+
+Go's ``flag`` package writes ``-name VALUE`` or ``-name=VALUE``, with one dash or
+two, and knows no abbreviations; ``argparse`` would read ``-force`` as ``-f orce``.
+"""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS, Namespace
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from .subcommands import Flag
+
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+
+class SubcommandParser(CommandParser):
+    """The parser of one subcommand.
+
+    Known flags may stand anywhere. The other words, operands and the flags of a
+    newer Litestream, are kept in their order in ``rest``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+        self._go_flags: dict[str, Flag] = {}
+
+    def add_flag(self, flag: Flag) -> None:
+        """Take ``flag`` as Go's flag package does."""
+        self._go_flags[flag.name] = flag
+        options: dict[str, Any] = (
+            {"action": "store_true"} if flag.value is None else {"metavar": flag.value}
+        )
+        self.add_argument(f"-{flag.name}", dest=flag.dest, help=flag.help, **options)
+
+    def add_options_of(self, parser: CommandParser) -> None:
+        """Take the options of ``parser`` as well, where they have been given."""
+        for action in parser._actions:
+            if action.option_strings and action.dest not in {"help", "version"}:
+                taken = copy(action)
+                taken.default = taken.help = SUPPRESS
+                self._add_action(taken)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Namespace, list[str]]:
+        known, rest = self._split(list(args or ()))
+        parsed, unknown = super().parse_known_args(known, namespace)
+        parsed.rest = rest
+        return parsed, unknown
+
+    def _split(self, args: list[str]) -> tuple[list[str], list[str]]:
+        known: list[str] = []
+        rest: list[str] = []
+        words = iter(args)
+        for word in words:
+            name, equals, value = word.partition("=")
+            if word == "--":
+                rest.extend(words)
+            elif name.startswith("-") and (flag := self._go_flags.get(name.lstrip("-"))):
+                if flag.value is None:
+                    known.extend(self._switch(flag, value if equals else "true"))
+                else:
+                    known.append(
+                        f"-{flag.name}={value if equals else self._next(words, name)}"
+                    )
+            elif action := self._option_string_actions.get(name):
+                known.append(word)
+                if not equals and action.nargs != 0:
+                    known.append(self._next(words, name))
+            else:
+                rest.append(word)
+        return known, rest
+
+    def _next(self, words: Any, name: str) -> str:
+        word: str | None = next(words, None)
+        if word is None:
+            self.error(f"{name} needs a value")
+        return word
+
+    def _switch(self, flag: Flag, value: str) -> list[str]:
+        if value not in _TRUE | _FALSE:
+            self.error(f"-{flag.name} is true or false, not '{value}'")
+        return [f"-{flag.name}"] if value in _TRUE else []

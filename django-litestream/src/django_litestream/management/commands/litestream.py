@@ -1,0 +1,151 @@
+"""``manage.py litestream``: Litestream's subcommands on Django's aliases, and ours."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ... import binaries, config, preflight, process
+from ...config import Configuration
+from ...errors import CommandFailed, LitestreamError
+from ...go_flags import SubcommandParser
+from ...invocation import Litestream, plan, usable_configuration
+from ...subcommands import OWN_SUBCOMMANDS, SUBCOMMANDS
+from ...verify import Verdict, Verifier
+
+
+class Command(BaseCommand):
+    help = (
+        "Runs Litestream on the databases of settings.LITESTREAM. Wherever a "
+        "subcommand takes a DATABASE, that is a Django alias or a path."
+    )
+    # A restore after a disaster must not wait for the rest of the project to be
+    # well; what is wrong with our own settings is an error of the command.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        subparsers = parser.add_subparsers(
+            dest="subcommand",
+            metavar="SUBCOMMAND",
+            required=True,
+            parser_class=SubcommandParser,
+        )
+        for name, subcommand in (SUBCOMMANDS | OWN_SUBCOMMANDS).items():
+            subparser = subparsers.add_parser(
+                name,
+                help=subcommand.help,
+                description=f"{subcommand.help[0].upper()}{subcommand.help[1:]}.",
+                usage=f"%(prog)s [flags] {subcommand.operand.value}".rstrip(),
+                epilog="Django's own options, such as --settings, are taken too. A flag "
+                "that is not listed is passed on to Litestream.",
+            )
+            for flag in subcommand.flags:
+                subparser.add_flag(flag)
+            subparser.add_options_of(parser)
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        process.end_cleanly_at_signals()
+        super().run_from_argv(argv)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        subcommand = options["subcommand"]
+        try:
+            match subcommand:
+                case "config":
+                    self._config(options)
+                case "verify":
+                    self._verify(options)
+                case _:
+                    self._litestream(subcommand, options)
+        except CommandFailed as error:
+            raise CommandError(str(error), returncode=error.returncode) from error
+        except (LitestreamError, ImproperlyConfigured) as error:
+            # An exit status of 1 would say of verify that the backup is bad.
+            returncode = Verdict.UNCHECKED if subcommand == "verify" else 1
+            raise CommandError(str(error), returncode=returncode) from error
+
+    def _litestream(self, subcommand: str, options: dict[str, Any]) -> None:
+        arguments, configuration = plan(subcommand, options, options["rest"])
+        if configuration:
+            self._warn(*configuration.left_out)
+        litestream = self._runner(configuration, options)
+        if subcommand == "replicate":
+            if configuration:
+                preflight.check(configuration)
+            if self._called_from_command_line and process.CAN_BECOME:
+                litestream.become(arguments)
+        litestream.run(
+            arguments,
+            out=partial(self.stdout.write, ending=""),
+            err=partial(self.stderr.write, style_func=str, ending=""),
+        )
+
+    def _config(self, options: dict[str, Any]) -> None:
+        self._refuse(options["rest"])
+        configuration = config.build()
+        self._warn(*configuration.left_out)
+        if unset := config.unset_references(configuration):
+            self._warn(f"{unset} is not set: Litestream will have no bucket.")
+        self.stdout.write(
+            configuration.to_yaml(show_secrets=options["show_secrets"]), ending=""
+        )
+
+    def _verify(self, options: dict[str, Any]) -> None:
+        names = options["rest"]
+        self._refuse([name for name in names if name.startswith("-")])
+        configuration = usable_configuration()
+        self._warn(*configuration.left_out)
+        chosen = [configuration.find(name) for name in names]
+        with self._runner(configuration, options).asking() as ask:
+            verifier = Verifier(
+                ask=ask, socket=configuration.socket, timeout=_seconds(options["timeout"])
+            )
+            reports = []
+            for database in chosen or configuration.databases:
+                reports.append(verifier.verify(database))
+                if not options["json"]:
+                    self.stdout.write(str(reports[-1]))
+        if options["json"]:
+            self.stdout.write(json.dumps([one.as_dict() for one in reports], indent=2))
+        for verdict in (Verdict.BAD, Verdict.UNCHECKED):
+            if wrong := [one for one in reports if one.verdict is verdict]:
+                raise CommandError(
+                    " ".join(f"{one.database.label}: {one.reason}" for one in wrong),
+                    returncode=verdict,
+                )
+
+    def _runner(
+        self, configuration: Configuration | None, options: dict[str, Any]
+    ) -> Litestream:
+        return Litestream(
+            executable=binaries.find_executable(),
+            configuration=configuration,
+            show=self.stderr.write if options["verbosity"] > 1 else None,
+        )
+
+    def _warn(self, *warnings: str) -> None:
+        for warning in warnings:
+            self.stderr.write(self.style.WARNING(f"Warning: {warning}"))
+
+    def _refuse(self, words: list[str]) -> None:
+        if words:
+            raise CommandError(f"Not understood: {' '.join(words)}", returncode=2)
+
+
+def _seconds(value: Any) -> float:
+    if value is None:
+        return 30.0
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise CommandError(
+            f"-timeout is a number of seconds above 0, not '{value}'.", returncode=2
+        )
+    return seconds

@@ -1,0 +1,130 @@
+"""Where a project's configuration file and control socket are kept.
+
+A daemon and the commands that talk to it are started by different programs (a
+unit of systemd, a login shell, a web worker) whose environments differ, so the
+place depends on nothing but the user and the project's first database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import PrivateFileError
+
+# Linux has 108 bytes for the path of a Unix socket and macOS 104, a closing NUL
+# among them (unix(7), <sys/un.h>).
+SOCKET_PATH_BYTES = 103
+
+_SOCKET_NAME = "litestream.sock"
+_CONFIGURATION_NAME = "litestream.yml"
+
+
+def directory(database: Path) -> Path:
+    """Return the directory of the project whose first database is ``database``.
+
+    Nothing is made on disk.
+    """
+    project = hashlib.sha256(os.fsencode(database)).hexdigest()[:12]
+    preferred = _cache_directory() / project
+    if len(os.fsencode(socket_path(preferred))) <= SOCKET_PATH_BYTES:
+        return preferred
+    return _temporary_directory() / project
+
+
+def socket_path(directory: Path) -> Path:
+    """Return the default path of the control socket in a project's directory."""
+    return directory / _SOCKET_NAME
+
+
+def write_configuration(directory: Path, text: str) -> Path:
+    """Write a configuration for a process that has no one to clean up behind it.
+
+    It takes the place of the one before, atomically. Raises ``PrivateFileError``
+    where the directory cannot be made or is not this user's alone.
+    """
+    with _errors_named(directory):
+        written = _write(directory, text)
+        return written.replace(directory / _CONFIGURATION_NAME)
+
+
+@contextmanager
+def temporary_configuration(directory: Path, text: str) -> Iterator[Path]:
+    """Write a configuration that goes away with the block.
+
+    Raises ``PrivateFileError`` as ``write_configuration`` does.
+    """
+    with _errors_named(directory):
+        written = _write(directory, text)
+    try:
+        yield written
+    finally:
+        written.unlink(missing_ok=True)
+
+
+@contextmanager
+def _errors_named(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PrivateFileError(
+            f"Litestream's configuration cannot be written to {directory}: "
+            f"{error.strerror or error}. Let this user write there."
+        ) from error
+
+
+def _write(directory: Path, text: str) -> Path:
+    _make_private(directory)
+    # mkstemp gives mode 0600.
+    handle, name = tempfile.mkstemp(dir=directory, prefix="litestream-", suffix=".yml")
+    written = Path(name)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except BaseException:
+        written.unlink(missing_ok=True)
+        raise
+    return written
+
+
+def _make_private(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.name != "posix":
+        return
+    for path in (directory.parent, directory):
+        status = path.lstat()
+        if status.st_uid != os.geteuid():
+            raise PrivateFileError(
+                f"Litestream's configuration is not written to {directory}: "
+                f"{path} belongs to another user. Remove it or run as that user."
+            )
+        path.chmod(0o700)
+
+
+def _cache_directory() -> Path:
+    """Return the user's directory, from the user database and not from ``HOME``.
+
+    ``sudo`` and units of systemd leave another user's ``HOME`` behind, or none.
+    """
+    if os.name != "posix":
+        return Path.home() / "AppData" / "Local" / "django-litestream"
+    import pwd  # does not exist on Windows
+
+    try:
+        home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return _temporary_directory()
+    if not os.access(home, os.W_OK | os.X_OK):
+        return _temporary_directory()
+    return home / ".cache" / "django-litestream"
+
+
+def _temporary_directory() -> Path:
+    user = os.geteuid() if os.name == "posix" else "user"
+    return Path("/tmp" if os.name == "posix" else tempfile.gettempdir()) / (
+        f"django-litestream-{user}"
+    )

@@ -1,0 +1,131 @@
+"""Running the Litestream executable: in this process's place or as its child.
+
+What differs between POSIX and Windows in starting and stopping processes is here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import IO, NoReturn
+
+CAN_BECOME = os.name == "posix"
+
+# What CPython ignores in its own process and a Go program must not inherit.
+_IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFZ", "SIGXFSZ")
+
+
+def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for Litestream.
+
+    Litestream's S3 client refuses to start where ``AWS_CA_BUNDLE`` is set. Go
+    reads the same bundle from ``SSL_CERT_FILE``.
+    """
+    passed_on = dict(environ)
+    bundle = passed_on.pop("AWS_CA_BUNDLE", "")
+    if bundle:
+        passed_on.setdefault("SSL_CERT_FILE", bundle)
+    return passed_on
+
+
+def become(words: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+    """Replace this process by the executable ``words[0]`` (POSIX only).
+
+    Raises ``OSError`` where it cannot be executed.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for name in _IGNORED_BY_PYTHON:
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_DFL)
+    os.execve(words[0], list(words), dict(environ))
+
+
+def run(
+    words: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    out: Callable[[str], object],
+    err: Callable[[str], object],
+) -> int:
+    """Run the executable ``words[0]`` to its end and return its exit status.
+
+    Each line it prints goes to ``out`` or ``err`` as it comes, its end included.
+    A signal that asks this process to stop reaches the child first. Raises
+    ``OSError`` where it cannot be executed, and whatever ``out`` raises.
+    """
+    with subprocess.Popen(
+        words,
+        env=dict(environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        with _stopping_with(child):
+            errors = threading.Thread(target=_pass_on, args=(child.stderr, err))
+            errors.start()
+            try:
+                _pass_on(child.stdout, out)
+            except BaseException:
+                child.kill()
+                raise
+            errors.join()
+            return child.wait()
+
+
+def _pass_on(stream: IO[str], write: Callable[[str], object]) -> None:
+    for line in stream:
+        write(line)
+
+
+def end_cleanly_at_signals() -> None:
+    """Turn the signals that end a process into ``SystemExit``.
+
+    Temporary files are then removed on the way out.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, leave)
+
+
+@contextmanager
+def _stopping_with(child: subprocess.Popen[str]) -> Iterator[None]:
+    """Let ``child`` end in its own way at SIGTERM and Ctrl-C, then obey them too.
+
+    A terminal sends Ctrl-C to the child itself, and a second signal would make
+    Litestream skip its last sync.
+    """
+    received: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if number != signal.SIGINT:
+            child.terminate()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, pass_on)
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in received[:1]:
+        signal.raise_signal(number)

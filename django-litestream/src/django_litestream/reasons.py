@@ -1,0 +1,88 @@
+"""What Litestream's own error messages mean, and what to do about them.
+
+Each was seen from the 0.5.17 binary. A message that is not here is passed on as
+Litestream gave it.
+"""
+
+from __future__ import annotations
+
+import re
+
+_REMEDIES = tuple(
+    (re.compile(pattern), remedy)
+    for pattern, remedy in (
+        (
+            r"no matching backup files available",
+            "There is no backup that can be restored there: run `manage.py litestream "
+            "replicate`, or correct the database's replica in "
+            "settings.LITESTREAM['dbs'].",
+        ),
+        (
+            r"database not found in config",
+            "Add the database to settings.LITESTREAM['dbs'], or name it as it stands "
+            "there.",
+        ),
+        (
+            r"output path already exists",
+            "Restore elsewhere with -o PATH, or add -if-db-not-exists to leave an "
+            "existing database alone.",
+        ),
+        (r"config file not found", "Correct the path given to -config."),
+        (r"^yaml: |cannot unmarshal", "Correct the file given to -config."),
+        (
+            r"failed to connect to control socket",
+            "Start the daemon with `manage.py litestream replicate`; if it runs, give "
+            "both sides the same settings.LITESTREAM['socket']['path'].",
+        ),
+        (
+            r"database not found: ",
+            "The daemon does not replicate it: restart the daemon after a change of "
+            "settings.LITESTREAM['dbs'].",
+        ),
+        (
+            r"database not open: ",
+            "Its replication was stopped: run `manage.py litestream start` on it.",
+        ),
+        (
+            r"NoSuchBucket|bucket required",
+            "Create the bucket, or correct the bucket's name.",
+        ),
+        (
+            r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|StatusCode: 403",
+            "Correct the access key and the secret, and what they are allowed to do.",
+        ),
+        (
+            r"unable to add custom RootCAs",
+            "Unset AWS_CA_BUNDLE where Litestream runs and name the bundle in "
+            "SSL_CERT_FILE.",
+        ),
+        (
+            r"no space left on device",
+            "Free some space, or point TMPDIR at a larger disk.",
+        ),
+        (
+            r"permission denied|read-only file system|not a directory"
+            r"|mkdir .*no such file or directory",
+            "Let this user write there, or correct the replica's path in "
+            "settings.LITESTREAM['dbs'].",
+        ),
+        (
+            r"connection refused|no such host|i/o timeout|network is unreachable",
+            "See that the storage is up and its endpoint in "
+            "settings.LITESTREAM['dbs'] is right.",
+        ),
+        (
+            r"flag provided but not defined",
+            "See `manage.py litestream SUBCOMMAND -h` for the flags there are.",
+        ),
+    )
+)
+
+
+def explain(message: str) -> str:
+    """Return Litestream's ``message`` as one line, with what to do about it."""
+    line = " ".join(message.split())
+    for pattern, remedy in _REMEDIES:
+        if pattern.search(line):
+            return f"{line.rstrip('.')}. {remedy}"
+    return line
