@@ -1,0 +1,220 @@
+"""A Django project in a directory of its own, run as its users run it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django_litestream import private_files
+from django_litestream.control import Daemon
+from django_litestream.errors import DaemonError
+
+# Nothing here takes a second on an idle machine.
+PATIENCE = 60.0
+
+_MANAGE = """\
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "project_settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+
+_SETTINGS = """\
+SECRET_KEY = "only for tests"
+USE_TZ = True
+INSTALLED_APPS = ["django_litestream"]
+ROOT_URLCONF = "project_urls"
+ALLOWED_HOSTS = ["*"]
+DATABASES = {databases!r}
+LITESTREAM = {litestream!r}
+"""
+
+_URLS = """\
+from django.http import HttpResponse
+from django.urls import path
+
+urlpatterns = [path("", lambda request: HttpResponse("served by Django"))]
+"""
+
+
+@dataclass
+class Project:
+    """A project with one SQLite database and a ``file`` replica.
+
+    ``litestream`` is its ``settings.LITESTREAM``; ``write_settings`` must be called
+    after a change.
+    """
+
+    directory: Path
+    databases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    litestream: dict[str, Any] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.databases = self.databases or {"default": self.sqlite(self.database)}
+        self.litestream = self.litestream or {
+            "dbs": [{"path": "default", "replica": self.file_replica()}]
+        }
+        (self.directory / "manage.py").write_text(_MANAGE)
+        (self.directory / "project_urls.py").write_text(_URLS)
+        self.write_settings()
+
+    @property
+    def database(self) -> Path:
+        return self.directory / "db.sqlite3"
+
+    @property
+    def replica(self) -> Path:
+        return self.directory / "replica"
+
+    @property
+    def private_directory(self) -> Path:
+        return private_files.directory(self.database.resolve())
+
+    @property
+    def socket(self) -> Path:
+        return private_files.socket_path(self.private_directory)
+
+    @staticmethod
+    def sqlite(path: Path) -> dict[str, Any]:
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
+
+    def file_replica(self) -> dict[str, Any]:
+        return {"type": "file", "path": str(self.replica)}
+
+    def write_settings(self) -> None:
+        (self.directory / "project_settings.py").write_text(
+            _SETTINGS.format(databases=self.databases, litestream=self.litestream)
+        )
+        # Python compares whole seconds before it takes cached bytecode.
+        shutil.rmtree(self.directory / "__pycache__", ignore_errors=True)
+
+    def create_database(self, rows: int = 10) -> None:
+        """Make the database in WAL mode with ``rows`` numbered rows."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("CREATE TABLE note (number INTEGER PRIMARY KEY, text)")
+        self.insert(rows)
+
+    def insert(self, rows: int = 1) -> int:
+        """Commit ``rows`` more rows; return how many there are then."""
+        with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as connection:
+            with connection:
+                connection.executemany(
+                    "INSERT INTO note (text) VALUES (?)", [("x" * 50,)] * rows
+                )
+            return count_rows(self.database)
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, str(self.directory / "manage.py"), *words]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **self.environ}
+
+    def manage(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``manage.py`` to its end."""
+        return subprocess.run(
+            self.command(*words),
+            cwd=self.directory,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``manage.py litestream`` to its end."""
+        return self.manage("litestream", *words)
+
+    @contextmanager
+    def replicating(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Have ``manage.py litestream replicate`` run for the block."""
+        with (self.directory / "daemon.log").open("ab") as log:
+            daemon = subprocess.Popen(
+                self.command("litestream", "replicate", *flags),
+                cwd=self.directory,
+                env=self.environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            wait_until(lambda: answers(self.socket) or daemon.poll() is not None)
+            assert daemon.poll() is None, self.daemon_log()
+            yield daemon
+        finally:
+            stop(daemon)
+
+    def daemon_log(self) -> str:
+        return (self.directory / "daemon.log").read_text(errors="replace")
+
+    def restored_rows(self, *flags: str) -> int:
+        """Restore the replica as it is now and count the rows of the copy."""
+        copy = self.directory / "restored.sqlite3"
+        copy.unlink(missing_ok=True)
+        completed = self.run("restore", "-o", str(copy), *flags, "default")
+        assert completed.returncode == 0, completed.stderr
+        return count_rows(copy)
+
+    def remove_private_files(self) -> None:
+        shutil.rmtree(self.private_directory, ignore_errors=True)
+
+
+def count_rows(database: Path) -> int:
+    with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection:
+        count: int = connection.execute("SELECT count(*) FROM note").fetchone()[0]
+        return count
+
+
+def answers(socket: Path) -> bool:
+    """Whether a daemon answers and has every database open."""
+    try:
+        with Daemon(socket, timeout=1.0) as daemon:
+            return all(
+                status == "replicating" for status in daemon.databases().values()
+            )
+    except DaemonError:
+        return False
+
+
+def wait_until(condition: Any, *, seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.02)
+
+
+def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+    """Send a signal and wait for the end; kill what does not end."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(number)
+    try:
+        return process.wait(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def processes_with(text: str | Path) -> Sequence[str]:
+    """Return the command lines of the processes that mention ``text`` (Linux)."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(text) in line:
+            found.append(line)
+    return found

@@ -1,0 +1,1 @@
+"""A third party's SQLite backend, as SpatiaLite's is."""
