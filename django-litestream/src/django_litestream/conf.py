@@ -38,7 +38,7 @@ LITESTREAM_KEYS = frozenset(
     stderr storage-class sync-interval timeout tls token truncate-page-n type url
     user username validation validation-interval verify-compaction watch
     webdav-password webdav-url webdav-username
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 
@@ -141,9 +141,7 @@ def problems() -> list[Problem]:
     try:
         dictionary = _dictionary()
     except ImproperlyConfigured as error:
-        return [
-            Problem(id="E001", message=str(error), hint="Make it a dictionary.")
-        ]
+        return [Problem(id="E001", message=str(error), hint="Make it a dictionary.")]
     found = [
         _type_problem(name, dictionary[name])
         for name, option in OPTIONS.items()

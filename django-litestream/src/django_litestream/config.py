@@ -107,9 +107,7 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
     directories: list[Path] = []
     left_out: list[str] = []
     for index, settings in enumerate(app_settings.dbs):
-        entry: dict[str, Any] = _plain(
-            settings, f"settings.LITESTREAM['dbs'][{index}]"
-        )
+        entry: dict[str, Any] = _plain(settings, f"settings.LITESTREAM['dbs'][{index}]")
         if not entry.get("path"):
             entry.pop("path", None)
             path = databases.absolute(entry["dir"])
@@ -234,9 +232,7 @@ def _plain(value: Any, where: str) -> Any:
             str(key): _plain(item, f"{where}['{key}']") for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [
-            _plain(item, f"{where}[{index}]") for index, item in enumerate(value)
-        ]
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, str | Path | Promise):
         return str(value)
     if value is None or isinstance(value, bool | int | float):

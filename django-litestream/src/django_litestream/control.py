@@ -77,7 +77,11 @@ class Daemon:
         answer = self._ask(
             "POST",
             "/sync",
-            {"path": str(database), "wait": wait, "timeout": max(1, int(self._timeout))},
+            {
+                "path": str(database),
+                "wait": wait,
+                "timeout": max(1, int(self._timeout)),
+            },
         )
         return Sync(
             txid=_field(answer, "txid", int),
@@ -114,7 +118,9 @@ class Daemon:
                 f"{method} {path} gave status {response.status_code} and no JSON."
             )
         if response.is_error:
-            reason = answer.get("details") or answer.get("error") or response.status_code
+            reason = (
+                answer.get("details") or answer.get("error") or response.status_code
+            )
             raise DaemonError(str(reason), status=response.status_code)
         return answer
 

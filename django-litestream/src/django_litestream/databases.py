@@ -9,13 +9,13 @@ import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import cast
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import ConnectionHandler, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import ConnectionHandler
 
 from .errors import NotASQLiteFile, UnknownDatabase
 
@@ -125,6 +125,22 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path))
 
 
+def is_wal(path: Path) -> bool | None:
+    """Whether a database file is in WAL mode; ``None`` where there is none to read.
+
+    Reads the two format version bytes of its header, 2 for WAL
+    (https://sqlite.org/fileformat2.html#the_database_header).
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError:
+        return None
+    if not header.startswith(b"SQLite format 3\0"):
+        return None
+    return header[18:20] == b"\x02\x02"
+
+
 def connect(
     database: Database, *, path: Path | None = None, timeout: float = 5.0
 ) -> BaseDatabaseWrapper:
@@ -143,7 +159,7 @@ def connect(
     settings["NAME"] = f"file:{quote(os.fspath(path or database.path))}?mode=rw"
     settings["OPTIONS"] = {**settings.get("OPTIONS", {}), "timeout": timeout}
     handler = ConnectionHandler({"default": {}, alias: settings})
-    return cast(BaseDatabaseWrapper, handler.create_connection(alias))
+    return handler.create_connection(alias)
 
 
 def _is_like_a_path(name: str) -> bool:

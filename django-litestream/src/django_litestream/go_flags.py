@@ -6,8 +6,8 @@ two, and knows no abbreviations; ``argparse`` would read ``-force`` as ``-f orce
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, Namespace
-from collections.abc import Sequence
+from argparse import SUPPRESS, ArgumentError, Namespace
+from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -49,7 +49,10 @@ class SubcommandParser(CommandParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Namespace, list[str]]:
-        known, rest = self._split(list(args or ()))
+        try:
+            known, rest = self._split(list(args or ()))
+        except ArgumentError as error:
+            self.error(str(error))
         parsed, unknown = super().parse_known_args(known, namespace)
         parsed.rest = rest
         return parsed, unknown
@@ -62,28 +65,30 @@ class SubcommandParser(CommandParser):
             name, equals, value = word.partition("=")
             if word == "--":
                 rest.extend(words)
-            elif name.startswith("-") and (flag := self._go_flags.get(name.lstrip("-"))):
+            elif name.startswith("-") and (
+                flag := self._go_flags.get(name.lstrip("-"))
+            ):
                 if flag.value is None:
-                    known.extend(self._switch(flag, value if equals else "true"))
+                    known.extend(_switch(flag, value if equals else "true"))
                 else:
-                    known.append(
-                        f"-{flag.name}={value if equals else self._next(words, name)}"
-                    )
+                    value = value if equals else _next(words, name)
+                    known.append(f"-{flag.name}={value}")
             elif action := self._option_string_actions.get(name):
                 known.append(word)
                 if not equals and action.nargs != 0:
-                    known.append(self._next(words, name))
+                    known.append(_next(words, name))
             else:
                 rest.append(word)
         return known, rest
 
-    def _next(self, words: Any, name: str) -> str:
-        word: str | None = next(words, None)
-        if word is None:
-            self.error(f"{name} needs a value")
-        return word
 
-    def _switch(self, flag: Flag, value: str) -> list[str]:
-        if value not in _TRUE | _FALSE:
-            self.error(f"-{flag.name} is true or false, not '{value}'")
-        return [f"-{flag.name}"] if value in _TRUE else []
+def _next(words: Iterator[str], name: str) -> str:
+    for word in words:
+        return word
+    raise ArgumentError(None, f"{name} needs a value")
+
+
+def _switch(flag: Flag, value: str) -> list[str]:
+    if value not in _TRUE | _FALSE:
+        raise ArgumentError(None, f"-{flag.name} is true or false, not '{value}'")
+    return [f"-{flag.name}"] if value in _TRUE else []

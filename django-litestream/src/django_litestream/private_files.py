@@ -83,7 +83,7 @@ def _write(directory: Path, text: str) -> Path:
     handle, name = tempfile.mkstemp(dir=directory, prefix="litestream-", suffix=".yml")
     written = Path(name)
     try:
-        with open(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
     except BaseException:
         written.unlink(missing_ok=True)

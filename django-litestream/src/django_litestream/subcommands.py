@@ -77,9 +77,7 @@ LTX = Subcommand(
     flags=(
         CONFIG,
         NO_EXPAND_ENV,
-        Flag(
-            name="level", value="LEVEL", help='compaction level, 0 to 9 or "all" (0)'
-        ),
+        Flag(name="level", value="LEVEL", help='compaction level, 0 to 9 or "all" (0)'),
         JSON,
     ),
     operand=Operand.DATABASE_OR_URL,

@@ -79,7 +79,9 @@ class Report:
         steps = "".join(
             f"\n  {step:<24} {took:7.3f} s" for step, took in self.steps.items()
         )
-        outcome = self.reason or f"the newest commit can be restored (TXID {self._txid})"
+        outcome = (
+            self.reason or f"the newest commit can be restored (TXID {self._txid})"
+        )
         return f"{self.database.label}: {self.verdict.name.lower()}: {outcome}{steps}"
 
     @property
@@ -152,7 +154,9 @@ class Verifier:
             raise BackupUnchecked(str(error)) from error
         except DaemonError as error:
             kind = BackupUnchecked if error.status == 404 else BackupBad
-            raise kind(f"The daemon cannot replicate it: {explain(str(error))}") from error
+            raise kind(
+                f"The daemon cannot replicate it: {explain(str(error))}"
+            ) from error
         report.txid = sync.replicated_txid
         if sync.replicated_txid < sync.txid:
             raise BackupBad(
@@ -183,9 +187,7 @@ class Verifier:
                 if self._holds(report, restored, token):
                     return
 
-    def _nothing_came(
-        self, txid: int, *, moved: bool
-    ) -> BackupBad | BackupUnchecked:
+    def _nothing_came(self, txid: int, *, moved: bool) -> BackupBad | BackupUnchecked:
         daemon = (
             "the control socket is switched off"
             if self.socket is None
@@ -203,9 +205,7 @@ class Verifier:
             "`manage.py litestream replicate`."
         )
 
-    def _wait_past(
-        self, database: Database, txid: int, deadline: float
-    ) -> int | None:
+    def _wait_past(self, database: Database, txid: int, deadline: float) -> int | None:
         while time.monotonic() < deadline:
             newest = self._newest_txid(database)
             if newest > txid:
@@ -224,7 +224,9 @@ class Verifier:
         try:
             with (
                 report.timed("marked"),
-                closing(databases.connect(database, timeout=self.timeout)) as connection,
+                closing(
+                    databases.connect(database, timeout=self.timeout)
+                ) as connection,
                 connection.cursor() as cursor,
             ):
                 cursor.execute(
@@ -272,7 +274,9 @@ class Verifier:
         try:
             with (
                 report.timed("checked"),
-                closing(databases.connect(report.database, path=restored)) as connection,
+                closing(
+                    databases.connect(report.database, path=restored)
+                ) as connection,
                 connection.cursor() as cursor,
             ):
                 cursor.execute("PRAGMA integrity_check(1)")
@@ -288,7 +292,9 @@ class Verifier:
     def _marked_since(self, report: Report, token: str) -> str | None:
         """Return the token of another verification that marked after this one."""
         with (
-            closing(databases.connect(report.database, timeout=self.timeout)) as connection,
+            closing(
+                databases.connect(report.database, timeout=self.timeout)
+            ) as connection,
             connection.cursor() as cursor,
         ):
             newest = _token(cursor)

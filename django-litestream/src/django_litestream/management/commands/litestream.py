@@ -27,6 +27,7 @@ class Command(BaseCommand):
     # A restore after a disaster must not wait for the rest of the project to be
     # well; what is wrong with our own settings is an error of the command.
     requires_system_checks = ()
+    _from_shell = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         subparsers = parser.add_subparsers(
@@ -35,7 +36,7 @@ class Command(BaseCommand):
             required=True,
             parser_class=SubcommandParser,
         )
-        for name, subcommand in (SUBCOMMANDS | OWN_SUBCOMMANDS).items():
+        for name, subcommand in {**SUBCOMMANDS, **OWN_SUBCOMMANDS}.items():
             subparser = subparsers.add_parser(
                 name,
                 help=subcommand.help,
@@ -49,6 +50,7 @@ class Command(BaseCommand):
             subparser.add_options_of(parser)
 
     def run_from_argv(self, argv: list[str]) -> None:
+        self._from_shell = True
         process.end_cleanly_at_signals()
         super().run_from_argv(argv)
 
@@ -77,7 +79,7 @@ class Command(BaseCommand):
         if subcommand == "replicate":
             if configuration:
                 preflight.check(configuration)
-            if self._called_from_command_line and process.CAN_BECOME:
+            if self._from_shell and process.CAN_BECOME:
                 litestream.become(arguments)
         litestream.run(
             arguments,
@@ -103,7 +105,9 @@ class Command(BaseCommand):
         chosen = [configuration.find(name) for name in names]
         with self._runner(configuration, options).asking() as ask:
             verifier = Verifier(
-                ask=ask, socket=configuration.socket, timeout=_seconds(options["timeout"])
+                ask=ask,
+                socket=configuration.socket,
+                timeout=_seconds(options["timeout"]),
             )
             reports = []
             for database in chosen or configuration.databases:
