@@ -1,0 +1,62 @@
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+bin := justfile_directory() / ".venv/bin"
+
+# List the recipes
+_default:
+    @just --list --unsorted
+
+# Make or update .venv with everything in it
+install:
+    @test -x {{bin}}/python || uv venv --quiet --clear --no-python-downloads .venv 2>/dev/null || uv venv --clear --python '>=3.12' .venv
+    @uv pip install --quiet --python .venv --constraints constraints.txt --editable litestream-bin --editable 'django-litestream[bin]' --group dev
+
+# Format the code and sort its imports
+fmt: install
+    {{bin}}/ruff check --fix-only --quiet .
+    {{bin}}/ruff format .
+
+# Check style, format and types
+lint: install
+    {{bin}}/ruff check .
+    {{bin}}/ruff format --check .
+    {{bin}}/mypy
+
+# Run manage.py of the demo project
+[positional-arguments]
+dj *args: install
+    {{bin}}/python demo/manage.py "$@"
+
+# Replicate a database, destroy it and restore it
+demo: install
+    {{bin}}/python demo/run_demo.py
+
+# Serve the demo project on its development server
+run-demo: install
+    {{bin}}/python demo/manage.py runserver
+
+# Run the tests and report their coverage
+[positional-arguments]
+test *args: install
+    {{bin}}/coverage erase
+    {{bin}}/coverage run -m pytest -n 2 "$@"
+    {{bin}}/coverage combine --quiet
+    {{bin}}/coverage report
+
+# Build the wheels, and the sdist of django-litestream, into dist/
+build: install
+    rm -rf dist
+    {{bin}}/python -m build --outdir dist django-litestream
+    {{bin}}/python -m build --outdir dist --wheel litestream-bin
+
+# Run the benchmarks
+bench: install
+    {{bin}}/python benchmarks/run.py
+
+# Raise django-litestream's version: major, minor, patch, rc or a version
+bumpver version: install
+    cd django-litestream && {{bin}}/hatchling version {{version}}
+
+# Pin the newest versions of all dependencies in constraints.txt
+lock:
+    uv pip compile --quiet --upgrade --universal --python-version 3.12 --custom-compile-command "just lock" --output-file constraints.txt --group pyproject.toml:dev django-litestream/pyproject.toml

@@ -1,0 +1,42 @@
+"""``litestream`` and ``python -m litestream_bin``: become Litestream."""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import NoReturn
+
+from . import binary_path
+
+
+def main() -> NoReturn:
+    """Hand the command line, the process and the exit status over to Litestream."""
+    try:
+        command = [str(binary_path()), *sys.argv[1:]]
+        if os.name == "nt":
+            sys.exit(run(command))
+        become(command)
+    except OSError as error:
+        sys.exit(f"litestream: {error}")
+
+
+def become(command: list[str]) -> NoReturn:
+    """Replace this process by ``command``; raises ``OSError`` where it cannot run."""
+    # Python ignores these two, and what is ignored stays so across an exec.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    os.execv(command[0], command)
+
+
+def run(command: list[str]) -> int:
+    """Run ``command`` as a child, for Windows, and return its exit status.
+
+    Ctrl-C reaches the child too, which ends by itself once it has synced. Raises
+    ``OSError`` where it cannot run.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return subprocess.call(command)
+
+
+if __name__ == "__main__":
+    main()
