@@ -1,6 +1,8 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-bin := justfile_directory() / ".venv/bin"
+bin := justfile_directory() / ".venv" / if os_family() == "windows" { "Scripts" } else { "bin" }
+stamp := ".venv/installed"
+installed_from := "justfile constraints.txt pyproject.toml build_hooks/*.py */pyproject.toml django-litestream/hatch_build.py django-litestream/src/django_litestream/__init__.py django-litestream/src/django_litestream/artifacts.toml"
 
 # List the recipes
 _default:
@@ -8,8 +10,12 @@ _default:
 
 # Make or update .venv with everything in it
 install:
-    @test -x {{bin}}/python || uv venv --quiet --clear --no-python-downloads .venv 2>/dev/null || uv venv --clear --python '>=3.12' .venv
-    @uv pip install --quiet --python .venv --constraints constraints.txt --editable litestream-bin --editable 'django-litestream[bin]' --group dev
+    @[[ -x {{bin}}/python && -e {{stamp}} && -z $(find {{installed_from}} -newer {{stamp}}) ]] || just _install
+
+_install:
+    [[ -x {{bin}}/python ]] || uv venv --quiet --clear --no-python-downloads .venv || uv venv --clear --python '>=3.12' .venv
+    uv pip install --quiet --python .venv --constraints constraints.txt --group dev --editable litestream-bin --editable 'django-litestream[bin]'
+    touch {{stamp}}
 
 # Format the code and sort its imports
 fmt: install

