@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from django_litestream import private_files
-from django_litestream.control import Daemon
-from django_litestream.errors import DaemonError
 
 # Nothing here takes a second on an idle machine.
 PATIENCE = 60.0
@@ -150,7 +150,7 @@ class Project:
                 stderr=subprocess.STDOUT,
             )
         try:
-            wait_until(lambda: answers(self.socket) or daemon.poll() is not None)
+            wait_until(lambda: replicates(self.socket) or daemon.poll() is not None)
             assert daemon.poll() is None, self.daemon_log()
             yield daemon
         finally:
@@ -177,15 +177,18 @@ def count_rows(database: Path) -> int:
         return count
 
 
-def answers(socket: Path) -> bool:
-    """Whether a daemon answers and has every database open."""
+def replicates(path: Path) -> bool:
+    """Whether a daemon answers and has synced every database once."""
     try:
-        with Daemon(socket, timeout=1.0) as daemon:
-            return all(
-                status == "replicating" for status in daemon.databases().values()
-            )
-    except DaemonError:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(b"GET /list HTTP/1.0\r\n\r\n")
+            with connection.makefile("rb") as answer:
+                _, _, body = answer.read().partition(b"\r\n\r\n")
+    except OSError:
         return False
+    databases = json.loads(body)["databases"]
+    return all("last_sync_at" in database for database in databases)
 
 
 def wait_until(condition: Any, *, seconds: float = PATIENCE) -> None:

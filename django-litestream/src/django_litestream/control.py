@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,12 @@ class Daemon:
     the daemon refuses or its answer makes no sense.
     """
 
-    def __init__(self, socket: Path, *, timeout: float = 10.0) -> None:
-        self.socket = socket
+    def __init__(self, path: Path, *, timeout: float = 10.0) -> None:
+        self.socket = path
         self._timeout = timeout
         self._client = httpx.Client(
             base_url="http://litestream",
-            transport=httpx.HTTPTransport(uds=os.fspath(socket)),
+            transport=httpx.HTTPTransport(uds=os.fspath(path)),
             timeout=timeout,
             trust_env=False,
         )
@@ -91,18 +92,13 @@ class Daemon:
     def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
+        self._try_connecting()
         try:
             response = self._client.request(method, path, json=body)
         except httpx.TimeoutException as error:
             raise DaemonUnavailable(
                 f"The daemon on {self.socket} gave no answer within "
                 f"{self._timeout:g} s: look at its log."
-            ) from error
-        except httpx.ConnectError as error:
-            raise DaemonUnavailable(
-                f"No daemon answers on {self.socket} ({error}): start it with "
-                "`manage.py litestream replicate`; if it runs, give both sides the "
-                "same settings.LITESTREAM['socket']['path']."
             ) from error
         except httpx.HTTPError as error:
             raise DaemonError(
@@ -123,6 +119,24 @@ class Daemon:
             )
             raise DaemonError(str(reason), status=response.status_code)
         return answer
+
+    def _try_connecting(self) -> None:
+        """Find out that nobody listens; httpcore leaves its socket open if so."""
+        if not hasattr(socket, "AF_UNIX"):
+            raise DaemonUnavailable(
+                "Python has no Unix sockets on this system, so the daemon cannot be "
+                "asked from here."
+            )
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(self._timeout)
+                probe.connect(os.fspath(self.socket))
+        except OSError as error:
+            raise DaemonUnavailable(
+                f"No daemon answers on {self.socket} ({error.strerror or error}): start "
+                "it with `manage.py litestream replicate`; if it runs, give both sides "
+                "the same settings.LITESTREAM['socket']['path']."
+            ) from error
 
 
 def _field[T](answer: Any, name: str, kind: type[T]) -> T:

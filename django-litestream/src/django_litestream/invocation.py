@@ -27,7 +27,6 @@ from .subcommands import (
     is_url,
 )
 
-
 Show = Callable[[str], object]
 # Takes the words of a subcommand; returns exit status, standard output and the
 # reason that Litestream gave for a failure.

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ... import binaries, config, preflight, process
+from ... import binaries, config, daemon, process
 from ...config import Configuration
 from ...errors import CommandFailed, LitestreamError
 from ...go_flags import SubcommandParser
@@ -76,16 +76,16 @@ class Command(BaseCommand):
         if configuration:
             self._warn(*configuration.left_out)
         litestream = self._runner(configuration, options)
-        if subcommand == "replicate":
-            if configuration:
-                preflight.check(configuration)
-            if self._from_shell and process.CAN_BECOME:
-                litestream.become(arguments)
-        litestream.run(
-            arguments,
-            out=partial(self.stdout.write, ending=""),
-            err=partial(self.stderr.write, style_func=str, ending=""),
-        )
+        out = partial(self.stdout.write, ending="")
+        err = partial(self.stderr.write, style_func=str, ending="")
+        if subcommand != "replicate":
+            litestream.run(arguments, out=out, err=err)
+            return
+        if configuration:
+            daemon.check(configuration)
+        if self._from_shell and process.CAN_BECOME:
+            daemon.become(litestream, arguments)
+        daemon.run(litestream, arguments, out=out, err=err)
 
     def _config(self, options: dict[str, Any]) -> None:
         self._refuse(options["rest"])
