@@ -100,7 +100,7 @@ def check_journal_mode(
         Warning(
             f"The journal mode of {database.label} ({database.path}) is not WAL; "
             "Litestream changes it when it starts.",
-            hint="Put \"init_command\": \"PRAGMA journal_mode=WAL\" in its 'OPTIONS'.",
+            hint='Put "init_command": "PRAGMA journal_mode=WAL" in its \'OPTIONS\'.',
             id="litestream.W004",
         )
         for database in configuration.databases

@@ -266,7 +266,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if "$" in text else None
+    # PyYAML's plain and single-quoted styles lose line breaks such as U+0085.
+    style = '"' if "$" in text or not text.isprintable() else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -167,7 +167,7 @@ def _is_like_a_path(name: str) -> bool:
     return (
         any(str(separator) in name for separator in separators)
         or Path(name).suffix != ""
-        or Path(name).exists()
+        or os.path.lexists(name)
     )
 
 

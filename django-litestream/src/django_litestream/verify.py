@@ -42,6 +42,24 @@ _NO_BACKUP = (
 )
 
 
+_CREATE_TABLE = f"""
+    CREATE TABLE IF NOT EXISTS {TABLE} (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        number INTEGER NOT NULL,
+        token TEXT NOT NULL,
+        marked_at TEXT NOT NULL
+    )
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mark:
+    """What one verification leaves in the database for the next to replace."""
+
+    number: int
+    token: str
+
+
 class Verdict(IntEnum):
     """What a verification found; the numbers are exit statuses."""
 
@@ -124,6 +142,9 @@ class Verifier:
             report.verdict, report.reason = Verdict.BAD, str(error)
         except BackupUnchecked as error:
             report.verdict, report.reason = Verdict.UNCHECKED, str(error)
+        except DatabaseError as error:
+            report.verdict = Verdict.UNCHECKED
+            report.reason = f"{database.path} cannot be read: {error}"
         else:
             report.verdict = Verdict.GOOD
         return report
@@ -143,7 +164,7 @@ class Verifier:
     def _verify_with_daemon(self, report: Report) -> None:
         assert self.socket is not None
         database = report.database
-        token = self._mark(report)
+        mark = self._mark(report)
         try:
             with (
                 report.timed("synced"),
@@ -165,7 +186,7 @@ class Verifier:
                 "replicate."
             )
         with self._restored(report) as restored:
-            if not self._holds(report, restored, token):
+            if not self._holds(report, restored, mark):
                 raise BackupBad(
                     "The restored database lacks the newest commit, though the daemon "
                     "has replicated it: the daemon and these settings do not use the "
@@ -175,7 +196,7 @@ class Verifier:
     def _verify_without_daemon(self, report: Report) -> None:
         seen = self._newest_txid(report.database)
         moved = False
-        token = self._mark(report)
+        mark = self._mark(report)
         deadline = time.monotonic() + self.timeout
         while True:
             with report.timed("waited for the replica"):
@@ -184,7 +205,7 @@ class Verifier:
                 raise self._nothing_came(seen, moved=moved)
             moved, seen, report.txid = True, newest, newest
             with self._restored(report) as restored:
-                if self._holds(report, restored, token):
+                if self._holds(report, restored, mark):
                     return
 
     def _nothing_came(self, txid: int, *, moved: bool) -> BackupBad | BackupUnchecked:
@@ -213,36 +234,34 @@ class Verifier:
             time.sleep(min(_POLL_INTERVAL, max(0.0, deadline - time.monotonic())))
         return None
 
-    def _mark(self, report: Report) -> str:
-        """Commit a row that no backup can hold yet; return its token."""
-        database, token = report.database, secrets.token_hex(16)
+    def _mark(self, report: Report) -> _Mark:
+        """Commit a row that no backup can hold yet."""
+        database = report.database
         if not database.path.is_file():
             raise BackupUnchecked(
                 f"{database.path} does not exist: restore it with `manage.py litestream "
                 f"restore {database.label}`, or migrate it."
             )
         try:
-            with (
-                report.timed("marked"),
-                closing(
-                    databases.connect(database, timeout=self.timeout)
-                ) as connection,
-                connection.cursor() as cursor,
-            ):
-                cursor.execute(
-                    f"CREATE TABLE IF NOT EXISTS {TABLE} "
-                    "(id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT, marked_at TEXT)"
+            with report.timed("marked"), self._cursor(database) as cursor:
+                cursor.execute("BEGIN IMMEDIATE")
+                cursor.execute(_CREATE_TABLE)
+                before = _read_mark(cursor)
+                mark = _Mark(
+                    number=before.number + 1 if before else 1,
+                    token=secrets.token_hex(16),
                 )
                 cursor.execute(
-                    f"INSERT OR REPLACE INTO {TABLE} VALUES (1, %s, %s)",
-                    [token, timezone.now().isoformat()],
+                    f"INSERT OR REPLACE INTO {TABLE} VALUES (1, %s, %s, %s)",
+                    [mark.number, mark.token, timezone.now().isoformat()],
                 )
+                cursor.execute("COMMIT")
         except DatabaseError as error:
             raise BackupUnchecked(
                 f"{database.path} cannot be written to ({error}): end what holds it, or "
                 "let this user write."
             ) from error
-        return token
+        return mark
 
     @contextmanager
     def _restored(self, report: Report) -> Iterator[Path]:
@@ -269,36 +288,43 @@ class Verifier:
                 raise BackupBad(f"The replica cannot be restored: {explain(reason)}")
             yield restored
 
-    def _holds(self, report: Report, restored: Path, token: str) -> bool:
-        """Check the restored database's integrity and look for the marked row."""
+    def _holds(self, report: Report, restored: Path, mark: _Mark) -> bool:
+        """Check the restored database's integrity and look for the mark."""
         try:
             with (
                 report.timed("checked"),
-                closing(
-                    databases.connect(report.database, path=restored)
-                ) as connection,
-                connection.cursor() as cursor,
+                self._cursor(report.database, path=restored) as cursor,
             ):
                 cursor.execute("PRAGMA integrity_check(1)")
-                if (found := cursor.fetchone()[0]) != "ok":
-                    raise BackupBad(
-                        f"The restored database fails SQLite's integrity check: {found}"
-                    )
-                found_token = _token(cursor)
+                problem = " ".join(str(cursor.fetchone()[0]).split())
+                found = _read_mark(cursor)
         except DatabaseError as error:
             raise BackupBad(f"The restored database cannot be read: {error}") from error
-        return found_token == token or found_token == self._marked_since(report, token)
+        if problem != "ok":
+            raise BackupBad(
+                f"The restored database fails SQLite's integrity check: {problem}"
+            )
+        return found == mark or self._is_later(report, found, mark)
 
-    def _marked_since(self, report: Report, token: str) -> str | None:
-        """Return the token of another verification that marked after this one."""
-        with (
-            closing(
-                databases.connect(report.database, timeout=self.timeout)
-            ) as connection,
-            connection.cursor() as cursor,
-        ):
-            newest = _token(cursor)
-        return None if newest == token else newest
+    def _is_later(self, report: Report, found: _Mark | None, mark: _Mark) -> bool:
+        """Whether another verification made ``found`` after ``mark``.
+
+        A replica of another life of the database may hold a higher number too, but
+        not one that the database itself has reached.
+        """
+        if found is None or found.number <= mark.number:
+            return False
+        with self._cursor(report.database) as cursor:
+            newest = _read_mark(cursor)
+        return newest is not None and found.number <= newest.number
+
+    @contextmanager
+    def _cursor(
+        self, database: Database, *, path: Path | None = None
+    ) -> Iterator[CursorWrapper]:
+        connection = databases.connect(database, path=path, timeout=self.timeout)
+        with closing(connection), connection.cursor() as cursor:
+            yield cursor
 
     def _newest_txid(self, database: Database) -> int:
         """Return the highest TXID of any LTX file in the replica.
@@ -315,10 +341,10 @@ class Verifier:
         return max((int(file["max_txid"], 16) for file in files), default=0)
 
 
-def _token(cursor: CursorWrapper) -> str | None:
+def _read_mark(cursor: CursorWrapper) -> _Mark | None:
     cursor.execute("SELECT 1 FROM sqlite_master WHERE name = %s", [TABLE])
     if cursor.fetchone() is None:
         return None
-    cursor.execute(f"SELECT token FROM {TABLE}")
+    cursor.execute(f"SELECT number, token FROM {TABLE}")
     row = cursor.fetchone()
-    return str(row[0]) if row else None
+    return _Mark(number=row[0], token=row[1]) if row else None

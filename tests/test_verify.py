@@ -1,0 +1,389 @@
+"""``verify`` tells a good backup from a bad one, for real."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from django_litestream import verify
+
+from .project import PATIENCE, Project, count_rows, stop, wait_until
+
+GOOD, BAD, UNCHECKED = 0, 1, 2
+
+
+def newest_file(replica: Path) -> Path:
+    return max(
+        replica.rglob("*.ltx"), key=lambda path: (path.name, path.stat().st_mtime)
+    )
+
+
+def copy_replica(project: Project, name: str) -> Path:
+    copied = project.directory / name
+    shutil.copytree(project.replica, copied)
+    return copied
+
+
+def marked_rows(database: Path) -> list[Any]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(f"SELECT * FROM {verify.TABLE}").fetchall()
+
+
+@contextmanager
+def write_locked(database: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def assert_one_line(completed: subprocess.CompletedProcess[str]) -> str:
+    assert completed.stderr.startswith("CommandError: ")
+    assert completed.stderr.count("\n") == 1
+    return completed.stderr
+
+
+def test_a_good_backup(project: Project) -> None:
+    with project.replicating():
+        completed = project.run("verify")
+    assert (completed.returncode, completed.stderr) == (GOOD, "")
+    heading, *steps = completed.stdout.splitlines()
+    assert heading.startswith("default: good: the newest commit can be restored")
+    assert [step.split()[0] for step in steps] == [
+        "marked",
+        "synced",
+        "restored",
+        "checked",
+    ]
+
+
+def test_json_for_machines(project: Project) -> None:
+    with project.replicating():
+        completed = project.run("verify", "-json", "default")
+    (report,) = json.loads(completed.stdout)
+    assert completed.returncode == GOOD
+    assert list(report) == ["database", "path", "status", "reason", "txid", "steps"]
+    assert report["database"] == "default"
+    assert report["path"] == str(project.database)
+    assert report["status"] == "good"
+    assert int(report["txid"], 16) > 0
+
+
+def test_it_leaves_one_row_and_no_file_however_often_it_runs(project: Project) -> None:
+    temporary = project.directory / "tmp"
+    temporary.mkdir()
+    project.environ["TMPDIR"] = str(temporary)
+    with project.replicating():
+        project.run("verify")
+        first = marked_rows(project.database)
+        project.run("verify")
+        second = marked_rows(project.database)
+        left = {path.name for path in project.private_directory.iterdir()}
+    assert len(first) == len(second) == 1
+    assert first != second
+    assert list(temporary.iterdir()) == []
+    assert left == {"litestream.yml", "litestream.sock"}
+
+
+def test_the_database_is_being_written_to_all_the_while(project: Project) -> None:
+    with project.replicating():
+        context = multiprocessing.get_context("spawn")
+        ended = context.Event()
+        writer = context.Process(target=_write_until, args=(project.database, ended))
+        writer.start()
+        try:
+            before = count_rows(project.database)
+            codes = [project.run("verify").returncode for _ in range(5)]
+            after = count_rows(project.database)
+        finally:
+            ended.set()
+            writer.join(PATIENCE)
+    assert codes == [GOOD] * 5
+    assert after > before + 5
+
+
+def _write_until(database: Path, ended: Any) -> None:
+    with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection:
+        while not ended.is_set():
+            with connection:
+                connection.execute("INSERT INTO note (text) VALUES ('more')")
+            time.sleep(0.001)
+
+
+def test_two_verifications_at_once_are_both_right(project: Project) -> None:
+    with project.replicating():
+        running = [
+            subprocess.Popen(
+                project.command("litestream", "verify"),
+                cwd=project.directory,
+                stdout=subprocess.DEVNULL,
+            )
+            for _ in range(4)
+        ]
+        assert [one.wait(PATIENCE) for one in running] == [GOOD] * 4
+
+
+def test_inside_a_transaction_of_the_caller(project: Project) -> None:
+    """Its row must be committed whatever transaction the caller is in."""
+    project.databases["default"]["ATOMIC_REQUESTS"] = True
+    project.write_settings()
+    script = (
+        "import django; django.setup()\n"
+        "from django.core.management import call_command\n"
+        "from django.db import transaction\n"
+        "with transaction.atomic():\n"
+        "    call_command('litestream', 'verify')\n"
+    )
+    with project.replicating():
+        completed = subprocess.run(
+            [*project.command()[:1], "-c", script],
+            cwd=project.directory,
+            env=project.environment() | {"DJANGO_SETTINGS_MODULE": "project_settings"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert completed.returncode == GOOD, completed.stderr
+    assert "default: good" in completed.stdout
+
+
+def test_a_stale_replica_is_bad(project: Project) -> None:
+    """The daemon replicates, but not to where the settings say the backup is."""
+    with project.replicating():
+        stale = copy_replica(project, "stale")
+        project.litestream["dbs"][0]["replica"]["path"] = str(stale)
+        project.write_settings()
+        completed = project.run("verify")
+    assert completed.returncode == BAD
+    assert "lacks the newest commit" in assert_one_line(completed)
+
+
+@pytest.mark.parametrize("keep", [0, 50, 150])
+def test_a_truncated_file_is_bad(project: Project, keep: int) -> None:
+    """Damage in a file that nothing has been compacted from yet."""
+    project.litestream["levels"] = [{"interval": "12h"}]
+    project.write_settings()
+    with project.replicating():
+        wait_until(lambda: any(project.replica.glob("ltx/9/*")))
+        project.insert(100)
+        assert project.run("sync", "-wait", "default").returncode == 0
+        file = newest_file(project.replica)
+        file.write_bytes(file.read_bytes()[:keep])
+        completed = project.run("verify")
+    assert completed.returncode == BAD
+    assert "The replica cannot be restored" in assert_one_line(completed)
+
+
+def test_a_replica_deleted_under_the_daemon_is_bad_until_it_has_a_snapshot(
+    project: Project,
+) -> None:
+    with project.replicating():
+        # The daemon's first snapshot is due about a second after its start.
+        wait_until(lambda: any(project.replica.glob("ltx/9/*")))
+        shutil.rmtree(project.replica)
+        completed = project.run("verify")
+        assert completed.returncode == BAD
+        assert "cannot be restored" in assert_one_line(completed)
+
+
+def test_a_replica_elsewhere_is_no_replica(project: Project) -> None:
+    with project.replicating():
+        project.litestream["dbs"][0]["replica"]["path"] = str(
+            project.directory / "elsewhere"
+        )
+        project.write_settings()
+        completed = project.run("verify")
+    assert completed.returncode == UNCHECKED
+    assert "There is no backup where" in assert_one_line(completed)
+
+
+def test_no_daemon_is_unchecked(project: Project) -> None:
+    with project.replicating():
+        pass
+    completed = project.run("verify", "-timeout", "1.5")
+    assert completed.returncode == UNCHECKED
+    message = assert_one_line(completed)
+    assert "took nothing new within 1.5 s" in message
+    assert f"no daemon answers on {project.socket}" in message
+
+
+def test_no_daemon_and_no_backup_is_unchecked(project: Project) -> None:
+    completed = project.run("verify", "-timeout", "0.5")
+    assert completed.returncode == UNCHECKED
+    assert "There is no backup where" in assert_one_line(completed)
+
+
+def test_a_daemon_without_a_socket_is_waited_for(project: Project) -> None:
+    project.litestream["socket"] = {"enabled": False}
+    project.write_settings()
+    daemon = subprocess.Popen(
+        project.command("litestream", "replicate"),
+        cwd=project.directory,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        completed = project.run("verify")
+    finally:
+        stop(daemon)
+    assert completed.returncode == GOOD, completed.stderr
+    assert "waited for the replica" in completed.stdout
+
+
+def test_a_frozen_daemon_is_unchecked(project: Project) -> None:
+    with project.replicating() as daemon:
+        daemon.send_signal(signal.SIGSTOP)
+        completed = project.run("verify", "-timeout", "1")
+    assert completed.returncode == UNCHECKED
+    assert_one_line(completed)
+
+
+def test_a_stopped_database_is_bad(project: Project) -> None:
+    with project.replicating():
+        assert project.run("stop", "default").returncode == 0
+        completed = project.run("verify")
+    assert completed.returncode == BAD
+    assert "manage.py litestream start" in assert_one_line(completed)
+
+
+def test_a_database_the_daemon_does_not_know_is_unchecked(project: Project) -> None:
+    with project.replicating():
+        other = project.directory / "other.sqlite3"
+        shutil.copy(project.database, other)
+        project.databases["other"] = project.sqlite(other)
+        project.litestream["dbs"].append(
+            {"path": "other", "replica": {"type": "file", "path": str(other) + ".d"}}
+        )
+        project.write_settings()
+        completed = project.run("verify", "other")
+    assert completed.returncode == UNCHECKED
+    assert "restart the daemon" in assert_one_line(completed)
+
+
+def test_a_locked_database_is_unchecked(project: Project) -> None:
+    with project.replicating(), write_locked(project.database):
+        completed = project.run("verify", "-timeout", "1")
+    assert completed.returncode == UNCHECKED
+    assert "database is locked" in assert_one_line(completed)
+
+
+def test_a_lock_that_ends_in_time_is_waited_for(project: Project) -> None:
+    with project.replicating():
+        with write_locked(project.database):
+            verification = subprocess.Popen(
+                project.command("litestream", "verify"), cwd=project.directory
+            )
+            time.sleep(2)
+        assert verification.wait(PATIENCE) == GOOD
+
+
+def test_a_missing_database_is_unchecked_and_not_made(project: Project) -> None:
+    with project.replicating():
+        pass
+    project.database.unlink()
+    completed = project.run("verify")
+    assert completed.returncode == UNCHECKED
+    assert "does not exist" in assert_one_line(completed)
+    assert not project.database.exists()
+
+
+def test_a_replica_the_daemon_cannot_write_to_is_bad(project: Project) -> None:
+    with project.replicating() as daemon:
+        shutil.rmtree(project.replica)
+        project.replica.write_text("not a directory")
+        completed = project.run("verify")
+        # It would go on trying for half a minute.
+        daemon.kill()
+    assert completed.returncode == BAD
+    assert "not a directory" in assert_one_line(completed)
+
+
+def test_a_broken_page_in_the_backup_is_bad(project: Project) -> None:
+    """The replica restores, but what it holds is not a sound database."""
+    with project.replicating():
+        pass
+    # Litestream copies pages as they are: make the damage in the source.
+    with closing(sqlite3.connect(project.database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("CREATE INDEX by_text ON note (text)")
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'by_text'")
+        connection.commit()
+    with project.replicating():
+        completed = project.run("verify")
+    assert completed.returncode == BAD
+    assert "integrity check" in assert_one_line(completed)
+
+
+def test_one_bad_among_good_ones_is_named(project: Project) -> None:
+    other = project.directory / "other.sqlite3"
+    shutil.copy(project.database, other)
+    project.databases["other"] = project.sqlite(other)
+    project.litestream["dbs"].append(
+        {"path": "other", "replica": {"type": "file", "path": str(other) + ".d"}}
+    )
+    project.write_settings()
+    with project.replicating():
+        assert project.run("stop", "other").returncode == 0
+        completed = project.run("verify")
+    assert completed.returncode == BAD
+    assert completed.stdout.startswith("default: good")
+    assert assert_one_line(completed).startswith("CommandError: other: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_it_leaves_no_file(project: Project, number: int) -> None:
+    temporary = project.directory / "tmp"
+    temporary.mkdir()
+    project.environ["TMPDIR"] = str(temporary)
+    project.insert(20_000)
+    with project.replicating():
+        verification = subprocess.Popen(
+            project.command("litestream", "verify"),
+            cwd=project.directory,
+            env=project.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(lambda: any(temporary.iterdir()))
+        verification.send_signal(number)
+        verification.wait(PATIENCE)
+        assert list(temporary.iterdir()) == []
+        assert not list(project.private_directory.glob("litestream-*.yml"))
+
+
+with_default = override_settings(
+    LITESTREAM={"dbs": [{"path": "default", "replica": {"path": "/nowhere"}}]}
+)
+
+
+@with_default
+@pytest.mark.parametrize("timeout", ["0", "-1", "soon", "nan", "inf"])
+def test_a_timeout_that_is_none(timeout: str) -> None:
+    with pytest.raises(CommandError, match="number of seconds above 0") as caught:
+        call_command("litestream", "verify", f"-timeout={timeout}")
+    assert caught.value.returncode == UNCHECKED
+
+
+@with_default
+def test_a_mistyped_alias_is_not_a_bad_backup() -> None:
+    with pytest.raises(CommandError, match="did you mean 'default'") as caught:
+        call_command("litestream", "verify", "defualt")
+    assert caught.value.returncode == UNCHECKED
+
+
+@with_default
+def test_a_database_that_is_not_configured() -> None:
+    with pytest.raises(CommandError, match=r"text is not in settings.LITESTREAM"):
+        call_command("litestream", "verify", "text")
