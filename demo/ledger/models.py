@@ -4,14 +4,17 @@ from decimal import Decimal
 
 from django.db import models
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Round
 from django.utils import timezone
 
 
 class AccountQuerySet(QuerySet["Account"]):
     def with_balance(self) -> AccountQuerySet:
         """Add ``balance``: what was paid into each account less what was paid out."""
-        return self.annotate(balance=_total("paid_into") - _total("paid_from"))
+        # SQLite adds decimals up as floating point numbers.
+        return self.annotate(
+            balance=Round(_total("paid_into") - _total("paid_from"), precision=2)
+        )
 
 
 class Account(models.Model):
