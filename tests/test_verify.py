@@ -18,7 +18,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from django_litestream import verify
+from django_litestream import marks
 
 from .project import PATIENCE, Project, count_rows, stop, wait_until
 
@@ -39,7 +39,7 @@ def copy_replica(project: Project, name: str) -> Path:
 
 def marked_rows(database: Path) -> list[Any]:
     with closing(sqlite3.connect(database)) as connection:
-        return connection.execute(f"SELECT * FROM {verify.TABLE}").fetchall()
+        return connection.execute(f"SELECT * FROM {marks.TABLE}").fetchall()
 
 
 @contextmanager

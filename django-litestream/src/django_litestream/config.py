@@ -2,95 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
 
 from . import databases, private_files
 from .conf import app_settings
+from .configuration import Configuration
 from .databases import Database
 from .errors import ConfigurationError, NotASQLiteFile
-from .redaction import redacted
-
-
-class EnvironmentReference(str):
-    """The name of an environment variable that Litestream is to put in by itself."""
-
-    __slots__ = ()
-
+from .references import EnvironmentReference
 
 # Per key of a generated replica the variables that may hold its value, the
 # first that is set being the one that is named.
 _BUCKET = ("LITESTREAM_REPLICA_BUCKET", "AWS_BUCKET")
 _ACCESS_KEY_ID = ("LITESTREAM_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID")
 _SECRET_ACCESS_KEY = ("LITESTREAM_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """What Litestream is told, and what it was made from.
-
-    ``mapping`` is the content of the YAML file, ``databases`` the single files
-    in it in the order of the settings, ``directories`` those of Litestream's
-    ``dir`` form, ``left_out`` a sentence for each entry that is not in it.
-    ``private_directory`` is where this project's files for Litestream are kept.
-    """
-
-    mapping: dict[str, Any]
-    databases: tuple[Database, ...]
-    directories: tuple[Path, ...]
-    left_out: tuple[str, ...]
-    private_directory: Path
-
-    @property
-    def references(self) -> frozenset[str]:
-        """The environment variables that Litestream must expand."""
-        return frozenset(str(name) for name in _references(self.mapping))
-
-    @property
-    def socket(self) -> Path | None:
-        """The daemon's control socket, ``None`` where it is switched off."""
-        socket = self.mapping["socket"]
-        return Path(socket["path"]) if socket.get("enabled") else None
-
-    def to_yaml(self, *, show_secrets: bool = True) -> str:
-        """Return the YAML text; it means the same with and without expansion.
-
-        Litestream expands ``$NAME`` in the text before it reads it as YAML, so a
-        ``$`` that is not a reference is written as an escape.
-        """
-        mapping = self.mapping if show_secrets else redacted(self.mapping)
-        return yaml.dump(
-            mapping,
-            Dumper=_Dumper,
-            sort_keys=False,
-            allow_unicode=True,
-            default_flow_style=False,
-            width=float("inf"),
-        )
-
-    def find(self, name: str) -> Database:
-        """Return the configured database that an alias or a path names.
-
-        Raises ``UnknownDatabase`` and ``NotASQLiteFile`` as ``databases.find`` does,
-        and ``ConfigurationError`` where the database is not configured.
-        """
-        wanted = databases.find(name)
-        for database in self.databases:
-            if database.path == wanted.path:
-                return database
-        configured = ", ".join(database.label for database in self.databases)
-        raise ConfigurationError(
-            f"{wanted.label} is not in settings.LITESTREAM['dbs'], which has "
-            f"{configured or 'directories only'}: add it there."
-        )
 
 
 def build(environ: Mapping[str, str] = os.environ) -> Configuration:
@@ -241,42 +172,3 @@ def _plain(value: Any, where: str) -> Any:
         f"{where} is improperly configured: expected text, a number, a list or a "
         f"dictionary, got {type(value)}."
     )
-
-
-def _references(value: Any) -> Iterator[EnvironmentReference]:
-    if isinstance(value, EnvironmentReference):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _references(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _references(item)
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def write_double_quoted(self, text: str, split: bool = True) -> None:
-        stream, self.stream = self.stream, io.StringIO()
-        super().write_double_quoted(text, split=False)
-        quoted, self.stream = self.stream.getvalue(), stream
-        self.stream.write(quoted.replace("$", r"\x24"))
-
-
-def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # PyYAML's plain and single-quoted styles lose line breaks such as U+0085.
-    style = '"' if "$" in text or not text.isprintable() else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-def _represent_reference(
-    dumper: yaml.SafeDumper, name: EnvironmentReference
-) -> yaml.ScalarNode:
-    # In quotes, so that a value such as `*key` or `a: b` stays one string.
-    return dumper.represent_scalar("tag:yaml.org,2002:str", f"${name}", style="'")
-
-
-_Dumper.add_representer(str, _represent_str)
-_Dumper.add_representer(EnvironmentReference, _represent_reference)

@@ -13,7 +13,7 @@ from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 from . import process
-from .config import Configuration
+from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError, DaemonRunning, DaemonUnavailable
 from .invocation import Litestream, Show

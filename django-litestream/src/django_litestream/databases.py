@@ -59,7 +59,7 @@ def find(name: str | os.PathLike[str]) -> Database:
     """
     if isinstance(name, str) and is_alias(name):
         return Database(path=sqlite_path(name), alias=name)
-    if isinstance(name, str) and not _is_like_a_path(name):
+    if isinstance(name, str) and not is_like_a_path(name):
         close = get_close_matches(name, list(connections.settings), n=1)
         meant = f"did you mean '{close[0]}'? " if close else ""
         aliases = ", ".join(sorted(connections.settings))
@@ -162,7 +162,8 @@ def connect(
     return handler.create_connection(alias)
 
 
-def _is_like_a_path(name: str) -> bool:
+def is_like_a_path(name: str) -> bool:
+    """Whether a word is taken for a path and not for an alias that is not there."""
     separators = {os.sep, os.altsep} - {None}
     return (
         any(str(separator) in name for separator in separators)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import config, databases, private_files, process
-from .config import Configuration
+from .configuration import Configuration
+from .databases import Database
 from .errors import CommandFailed, ConfigurationError
 from .reasons import explain
 from .redaction import redact, secrets_of
@@ -165,14 +166,20 @@ def plan(
     options = dict(options)
     if subcommand.takes(SOCKET) and not options.get(SOCKET.dest):
         options[SOCKET.dest] = _socket(name)
-    arguments = command_line(
-        subcommand, options, rest, resolve=lambda word: str(databases.find(word).path)
-    )
-    if configuration and name == "status":
-        # Litestream prints an empty table for a database it does not know.
-        for word in rest:
-            if not word.startswith("-"):
-                configuration.find(word)
+    named: list[Database] = []
+
+    def resolve(word: str) -> str:
+        named.append(databases.find(word))
+        return str(named[-1].path)
+
+    arguments = command_line(subcommand, options, rest, resolve=resolve)
+    if configuration is None:
+        return arguments, None
+    for database in named:
+        if name == "status":
+            # Litestream prints an empty table for a database it does not know.
+            configuration.require(database)
+        configuration = configuration.naming(database)
     return arguments, configuration
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
+from .references import EnvironmentReference
+
 MASK = "***"
 
 # Keys of Litestream's configuration whose value is a secret.
@@ -84,16 +86,24 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 def redacted(value: Any) -> Any:
     """Return a copy of a configuration with the values of secret keys masked."""
+    if isinstance(value, EnvironmentReference):
+        return value
     if isinstance(value, Mapping):
         return {
-            key: MASK if key in SECRET_KEYS and item else redacted(item)
+            key: MASK if _is_secret(key, item) else redacted(item)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
         return [redacted(item) for item in value]
-    if type(value) is str:
-        return _redact_urls(value)
-    return value
+    return _redact_urls(value) if isinstance(value, str) else value
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    return (
+        key in SECRET_KEYS
+        and bool(value)
+        and not isinstance(value, EnvironmentReference)
+    )
 
 
 def secrets_of(configuration: Any, environ: Mapping[str, str]) -> set[str]:
@@ -110,7 +120,9 @@ def _secret_values(value: Any, *, secret: bool = False) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _secret_values(item, secret=secret)
-    elif type(value) is str and value:
+    elif (
+        isinstance(value, str) and value and not isinstance(value, EnvironmentReference)
+    ):
         if secret:
             yield value
         else:

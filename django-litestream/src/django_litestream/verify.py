@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from enum import IntEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.db import Error as DatabaseError
 from django.db.backends.utils import CursorWrapper
-from django.utils import timezone
 
 from . import databases
 from .control import Daemon
 from .databases import Database
 from .errors import BackupBad, BackupUnchecked, DaemonError, DaemonUnavailable
 from .invocation import Ask
+from .marks import Mark, read_mark, write_mark
 from .reasons import explain
-
-TABLE = "_litestream_verification"
+from .verify_report import Report, Verdict
 
 # How often a replica is looked at where no daemon can be asked, in seconds. A
 # daemon with Litestream's defaults uploads once a second.
@@ -42,88 +38,13 @@ _NO_BACKUP = (
 )
 
 
-_CREATE_TABLE = f"""
-    CREATE TABLE IF NOT EXISTS {TABLE} (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        number INTEGER NOT NULL,
-        token TEXT NOT NULL,
-        marked_at TEXT NOT NULL
-    )
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Mark:
-    """What one verification leaves in the database for the next to replace."""
-
-    number: int
-    token: str
-
-
-class Verdict(IntEnum):
-    """What a verification found; the numbers are exit statuses."""
-
-    GOOD = 0
-    BAD = 1
-    UNCHECKED = 2
-
-
-@dataclass(kw_only=True)
-class Report:
-    """What was found out about one database's backup.
-
-    ``steps`` maps what was done to how long it took, in seconds. ``txid`` is the
-    newest transaction known to be in the replica.
-    """
-
-    database: Database
-    verdict: Verdict = Verdict.UNCHECKED
-    reason: str = ""
-    steps: dict[str, float] = field(default_factory=dict)
-    txid: int | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what ``verify -json`` prints; times are in seconds."""
-        return {
-            "database": self.database.label,
-            "path": str(self.database.path),
-            "status": self.verdict.name.lower(),
-            "reason": self.reason or None,
-            "txid": self._txid,
-            "steps": {step: round(took, 3) for step, took in self.steps.items()},
-        }
-
-    def __str__(self) -> str:
-        steps = "".join(
-            f"\n  {step:<24} {took:7.3f} s" for step, took in self.steps.items()
-        )
-        outcome = (
-            self.reason or f"the newest commit can be restored (TXID {self._txid})"
-        )
-        return f"{self.database.label}: {self.verdict.name.lower()}: {outcome}{steps}"
-
-    @property
-    def _txid(self) -> str | None:
-        return None if self.txid is None else f"{self.txid:016x}"
-
-    @contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        """Add the time that the block takes to ``step``."""
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            elapsed = time.monotonic() - start
-            self.steps[step] = self.steps.get(step, 0.0) + elapsed
-
-
 @dataclass(frozen=True, kw_only=True)
 class Verifier:
     """Verifies databases through one Litestream configuration.
 
-    ``ask`` runs subcommands with it. ``socket`` is the daemon's control socket, ``None`` where it is switched off.
-    ``timeout`` (seconds) bounds the wait for a lock on the database and the wait
-    for the replica, each.
+    ``ask`` runs subcommands with it. ``socket`` is the daemon's control socket,
+    ``None`` where it is switched off. ``timeout`` (seconds) bounds the wait for a
+    lock on the database and the wait for the replica, each.
     """
 
     ask: Ask
@@ -234,8 +155,7 @@ class Verifier:
             time.sleep(min(_POLL_INTERVAL, max(0.0, deadline - time.monotonic())))
         return None
 
-    def _mark(self, report: Report) -> _Mark:
-        """Commit a row that no backup can hold yet."""
+    def _mark(self, report: Report) -> Mark:
         database = report.database
         if not database.path.is_file():
             raise BackupUnchecked(
@@ -244,24 +164,12 @@ class Verifier:
             )
         try:
             with report.timed("marked"), self._cursor(database) as cursor:
-                cursor.execute("BEGIN IMMEDIATE")
-                cursor.execute(_CREATE_TABLE)
-                before = _read_mark(cursor)
-                mark = _Mark(
-                    number=before.number + 1 if before else 1,
-                    token=secrets.token_hex(16),
-                )
-                cursor.execute(
-                    f"INSERT OR REPLACE INTO {TABLE} VALUES (1, %s, %s, %s)",
-                    [mark.number, mark.token, timezone.now().isoformat()],
-                )
-                cursor.execute("COMMIT")
+                return write_mark(cursor)
         except DatabaseError as error:
             raise BackupUnchecked(
                 f"{database.path} cannot be written to ({error}): end what holds it, or "
                 "let this user write."
             ) from error
-        return mark
 
     @contextmanager
     def _restored(self, report: Report) -> Iterator[Path]:
@@ -288,7 +196,7 @@ class Verifier:
                 raise BackupBad(f"The replica cannot be restored: {explain(reason)}")
             yield restored
 
-    def _holds(self, report: Report, restored: Path, mark: _Mark) -> bool:
+    def _holds(self, report: Report, restored: Path, mark: Mark) -> bool:
         """Check the restored database's integrity and look for the mark."""
         try:
             with (
@@ -297,7 +205,7 @@ class Verifier:
             ):
                 cursor.execute("PRAGMA integrity_check(1)")
                 problem = " ".join(str(cursor.fetchone()[0]).split())
-                found = _read_mark(cursor)
+                found = read_mark(cursor)
         except DatabaseError as error:
             raise BackupBad(f"The restored database cannot be read: {error}") from error
         if problem != "ok":
@@ -306,7 +214,7 @@ class Verifier:
             )
         return found == mark or self._is_later(report, found, mark)
 
-    def _is_later(self, report: Report, found: _Mark | None, mark: _Mark) -> bool:
+    def _is_later(self, report: Report, found: Mark | None, mark: Mark) -> bool:
         """Whether another verification made ``found`` after ``mark``.
 
         A replica of another life of the database may hold a higher number too, but
@@ -315,7 +223,7 @@ class Verifier:
         if found is None or found.number <= mark.number:
             return False
         with self._cursor(report.database) as cursor:
-            newest = _read_mark(cursor)
+            newest = read_mark(cursor)
         return newest is not None and found.number <= newest.number
 
     @contextmanager
@@ -339,12 +247,3 @@ class Verifier:
             raise BackupUnchecked(f"The replica cannot be listed: {explain(reason)}")
         files = json.loads(listed or "null") or []
         return max((int(file["max_txid"], 16) for file in files), default=0)
-
-
-def _read_mark(cursor: CursorWrapper) -> _Mark | None:
-    cursor.execute("SELECT 1 FROM sqlite_master WHERE name = %s", [TABLE])
-    if cursor.fetchone() is None:
-        return None
-    cursor.execute(f"SELECT number, token FROM {TABLE}")
-    row = cursor.fetchone()
-    return _Mark(number=row[0], token=row[1]) if row else None

@@ -10,13 +10,14 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ... import binaries, config, daemon, process
-from ...config import Configuration
+from ... import binaries, config, daemon, databases, process
+from ...configuration import Configuration
 from ...errors import CommandFailed, LitestreamError
 from ...go_flags import SubcommandParser
 from ...invocation import Litestream, plan, usable_configuration
 from ...subcommands import OWN_SUBCOMMANDS, SUBCOMMANDS
-from ...verify import Verdict, Verifier
+from ...verify import Verifier
+from ...verify_report import Verdict
 
 
 class Command(BaseCommand):
@@ -102,7 +103,13 @@ class Command(BaseCommand):
         self._refuse([name for name in names if name.startswith("-")])
         configuration = usable_configuration()
         self._warn(*configuration.left_out)
-        chosen = [configuration.find(name) for name in names]
+        chosen = [databases.find(name) for name in names] or [
+            *configuration.databases,
+            *configuration.directory_files(),
+        ]
+        for database in chosen:
+            configuration.require(database)
+            configuration = configuration.naming(database)
         with self._runner(configuration, options).asking() as ask:
             verifier = Verifier(
                 ask=ask,
@@ -110,7 +117,7 @@ class Command(BaseCommand):
                 timeout=_seconds(options["timeout"]),
             )
             reports = []
-            for database in chosen or configuration.databases:
+            for database in chosen:
                 reports.append(verifier.verify(database))
                 if not options["json"]:
                     self.stdout.write(str(reports[-1]))
