@@ -13,9 +13,9 @@ install:
     @[[ -x {{bin}}/python && -e {{stamp}} && -z $(find {{installed_from}} -newer {{stamp}}) ]] || just _install
 
 _install:
-    [[ -x {{bin}}/python ]] || uv venv --quiet --clear --no-python-downloads .venv || uv venv --clear --python '>=3.12' .venv
+    @[[ -x {{bin}}/python ]] || uv venv --quiet --clear --no-python-downloads .venv || uv venv --clear --python '>=3.12' .venv
     uv pip install --quiet --python .venv --constraints constraints.txt --group dev --editable litestream-bin --editable 'django-litestream[bin]'
-    touch {{stamp}}
+    @touch {{stamp}}
 
 # Format the code and sort its imports
 fmt: install

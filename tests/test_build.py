@@ -145,6 +145,7 @@ def test_the_wheel_holds_what_it_must_and_nothing_else(wheel: Path) -> None:
             name: package.read(f"{NAME}.dist-info/licenses/{name}").decode()
             for name in ("LICENSE", "LICENSE.litestream")
         }
+        assert len(modes) == len(package.infolist())
     assert modes == {
         f"litestream_bin/{ROW.file}": 0o755,
         "litestream_bin/__init__.py": 0o644,

@@ -1,0 +1,1 @@
+"""What builds the distributions of this repository."""
