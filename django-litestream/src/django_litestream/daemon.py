@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -15,12 +16,12 @@ from urllib.parse import unquote, urlsplit
 from . import process
 from .configuration import Configuration
 from .control import Daemon
-from .errors import ConfigurationError, DaemonError, DaemonRunning, DaemonUnavailable
+from .errors import ConfigurationError, DaemonError, DaemonRunning
+from .first_sync import sync_first
 from .invocation import Litestream, Show
 
-# How long a daemon may take to open its control socket, in seconds.
-_START_TIMEOUT = 30.0
-_POLL_INTERVAL = 0.002
+# The module that is run in front of what -exec starts.
+_FIRST_SYNC = f"{__package__}.first_sync"
 
 
 def check(configuration: Configuration) -> None:
@@ -40,7 +41,8 @@ def check(configuration: Configuration) -> None:
 
 def become(litestream: Litestream, arguments: Sequence[str]) -> NoReturn:
     """Replace this process by the daemon (POSIX only)."""
-    if socket := _socket(litestream):
+    arguments, socket = _with_first_sync(litestream.configuration, arguments)
+    if socket:
         running = partial(process.is_running, os.getpid())
         process.in_background(partial(sync_first, socket, running=running))
     litestream.become(arguments)
@@ -50,8 +52,9 @@ def run(
     litestream: Litestream, arguments: Sequence[str], *, out: Show, err: Show
 ) -> None:
     """Run the daemon as a child to its end; as ``Litestream.run`` otherwise."""
+    arguments, socket = _with_first_sync(litestream.configuration, arguments)
     ended = threading.Event()
-    if socket := _socket(litestream):
+    if socket:
         threading.Thread(
             target=sync_first,
             args=[socket],
@@ -64,36 +67,27 @@ def run(
         ended.set()
 
 
-def sync_first(socket: Path, *, running: Callable[[], bool]) -> None:
-    """Wait for the daemon on ``socket`` and have it open and sync its databases.
+def _with_first_sync(
+    configuration: Configuration | None, arguments: Sequence[str]
+) -> tuple[list[str], Path | None]:
+    """Return the words to run, and the socket where a first sync is to be made.
 
-    Litestream 0.5.17 opens them a second after it starts. Stopped before, by a
-    signal or by the end of what ``-exec`` runs, it ends with status 0 and has
-    replicated nothing. Gives up once ``running`` says that there is no daemon to
-    wait for; what keeps a database from being synced is in the daemon's log.
+    What ``-exec`` starts may be over before anything beside it has made the sync,
+    so it makes it itself, and no socket is returned.
     """
-    deadline = time.monotonic() + _START_TIMEOUT
-    while running() and time.monotonic() < deadline:
-        try:
-            with Daemon(socket, timeout=_START_TIMEOUT) as daemon:
-                for database in daemon.databases():
-                    _sync(daemon, database)
-            return
-        except DaemonUnavailable:
-            time.sleep(_POLL_INTERVAL)
-
-
-def _sync(daemon: Daemon, database: Path) -> None:
-    try:
-        daemon.sync(database, wait=False)
-    except DaemonUnavailable:
-        raise
-    except DaemonError:
-        pass
-
-
-def _socket(litestream: Litestream) -> Path | None:
-    return litestream.configuration.socket if litestream.configuration else None
+    words = list(arguments)
+    if configuration is None or configuration.socket is None or "-once" in words:
+        return words, None
+    if "-exec" in words:
+        place = words.index("-exec") + 1
+        command = words[place]
+        del words[place - 1 : place + 1]
+    else:
+        command = configuration.mapping.get("exec") or ""
+    if not command:
+        return words, configuration.socket
+    syncing = [sys.executable, "-m", _FIRST_SYNC, str(configuration.socket)]
+    return [words[0], "-exec", f"{shlex.join(syncing)} {command}", *words[1:]], None
 
 
 def _refuse_second(socket: Path) -> None:

@@ -152,4 +152,7 @@ def _stopping_with(child: subprocess.Popen[str]) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
     if received:
+        if before[signal.Signals(received[0])] is signal.SIG_DFL:
+            # What the caller has to clean up would be left behind.
+            raise SystemExit(128 + received[0])
         signal.raise_signal(received[0])
