@@ -71,7 +71,7 @@ def run(
     return subprocess.run(
         [sys.executable, "-m", *words],
         cwd=cwd,
-        env=inherited | environment,
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         timeout=120,
