@@ -182,7 +182,7 @@ def count_rows(database: Path) -> int:
 
 
 def replicates(path: Path) -> bool:
-    """Whether a daemon answers and has synced every database once."""
+    """Whether a daemon answers and has synced each database that exists once."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(path))
@@ -192,7 +192,11 @@ def replicates(path: Path) -> bool:
     except OSError:
         return False
     databases = json.loads(body)["databases"]
-    return all("last_sync_at" in database for database in databases)
+    return all(
+        "last_sync_at" in database
+        for database in databases
+        if Path(database["path"]).exists()
+    )
 
 
 def wait_until(condition: Any, *, seconds: float = PATIENCE) -> None:

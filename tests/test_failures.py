@@ -87,6 +87,13 @@ def test_settings_that_cannot_be_read(project: Project) -> None:
     assert "got 'default'" in line
 
 
+def test_a_misspelt_key_which_litestream_would_ignore() -> None:
+    error = failing("databases", snapshots={"retention": "1h"})
+    assert "unknown key 'snapshots': did you mean 'snapshot'?" in str(error)
+    with override_settings(SILENCED_SYSTEM_CHECKS=["litestream.E002"]):
+        assert "no LTX" not in str(failing("restore", "default", snapshots={}))
+
+
 def test_a_missing_executable(project: Project) -> None:
     project.litestream["bin_path"] = str(project.directory / "nowhere")
     project.write_settings()

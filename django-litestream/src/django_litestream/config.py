@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
 
-from . import databases, private_files
+from . import conf, databases, private_files
 from .conf import app_settings
 from .configuration import Configuration
 from .databases import Database
@@ -33,12 +34,15 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
     ``ConfigurationError`` where nothing is left to replicate or two entries
     would share one replica.
     """
+    for problem in conf.problems():
+        if f"litestream.{problem.id}" not in settings.SILENCED_SYSTEM_CHECKS:
+            raise ImproperlyConfigured(problem.message)
     entries: list[dict[str, Any]] = []
     found: list[Database] = []
     directories: list[Path] = []
     left_out: list[str] = []
-    for index, settings in enumerate(app_settings.dbs):
-        entry: dict[str, Any] = _plain(settings, f"settings.LITESTREAM['dbs'][{index}]")
+    for index, written in enumerate(app_settings.dbs):
+        entry: dict[str, Any] = _plain(written, f"settings.LITESTREAM['dbs'][{index}]")
         if not entry.get("path"):
             entry.pop("path", None)
             path = databases.absolute(entry["dir"])
@@ -47,7 +51,7 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
             label = str(path)
         else:
             try:
-                database = databases.find(settings["path"])
+                database = databases.find(written["path"])
             except NotASQLiteFile as error:
                 if error.in_memory:
                     raise

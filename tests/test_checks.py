@@ -1,0 +1,227 @@
+"""``manage.py check``: one test per message, its text included."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+from django.test import override_settings
+
+from django_litestream import binaries
+from django_litestream.artifacts import LITESTREAM_VERSION
+
+from .project import Project
+from .settings import DIRECTORY
+
+REPLICA = {"url": "file:///srv/replica"}
+
+
+def messages(litestream: Any) -> list[CheckMessage]:
+    with override_settings(LITESTREAM=litestream):
+        return list(run_checks(tags=["litestream"]))
+
+
+def only_message(litestream: Any) -> tuple[str, str, str]:
+    (message,) = messages(litestream)
+    return str(message.id), message.msg, str(message.hint)
+
+
+@pytest.fixture
+def in_wal_mode() -> Iterator[Path]:
+    path = DIRECTORY / "db.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE IF NOT EXISTS t (x)")
+    yield path
+    path.unlink()
+
+
+def test_nothing_is_wrong(in_wal_mode: Path) -> None:
+    assert messages({"dbs": [{"path": "default", "replica": REPLICA}]}) == []
+
+
+@pytest.mark.parametrize("settings", [{}, {"dbs": []}, {"vfs": {}}])
+def test_nothing_is_asked_of_a_project_that_replicates_nothing(settings: Any) -> None:
+    assert messages(settings) == []
+
+
+def test_e001_settings_that_are_no_dictionary() -> None:
+    assert only_message(["default"]) == (
+        "litestream.E001",
+        "settings.LITESTREAM is improperly configured: expected a dictionary, "
+        "got ['default'].",
+        "Make it a dictionary.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "place", "expected"),
+    [
+        ({"path_prefix": 3}, "['path_prefix']", "a string, got 3"),
+        ({"bin_path": 3}, "['bin_path']", "a path, got 3"),
+        ({"offline": "yes"}, "['offline']", "True or False, got 'yes'"),
+        ({"vfs": []}, "['vfs']", "a dictionary, got []"),
+        ({"dbs": {}}, "['dbs']", "a list of dictionaries such as"),
+        ({"dbs": ["default"]}, "['dbs'][0]", "a dictionary such as {'path':"),
+        ({"dbs": [{}]}, "['dbs'][0]", "a 'path' (a database alias or a path) or"),
+        ({"dbs": [{"path": 3}]}, "['dbs'][0]['path']", "a database alias or a path"),
+        (
+            {"dbs": [{"path": "default", "replica": "s3://me:secret@bucket"}]},
+            "['dbs'][0]['replica']",
+            "a dictionary such as {'url':",
+        ),
+    ],
+)
+def test_e001_a_value_of_a_wrong_type(settings: Any, place: str, expected: str) -> None:
+    check_id, message, _ = only_message(settings)
+    assert check_id == "litestream.E001"
+    assert message.startswith(
+        f"settings.LITESTREAM{place} is improperly configured: expected {expected}"
+    )
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "place", "key", "meant"),
+    [
+        ({"path_prefx": "p"}, "", "path_prefx", "path_prefix"),
+        ({"bin-path": "p"}, "", "bin-path", "bin_path"),
+        ({"mcp_addr": ":1"}, "", "mcp_addr", "mcp-addr"),
+        ({"snapshots": {}}, "", "snapshots", "snapshot"),
+        ({"snapshot": {"retenton": "1h"}}, "['snapshot']", "retenton", "retention"),
+        (
+            {"dbs": [{"path": "default", "replica": {"secret_access_key": "x"}}]},
+            "['dbs'][0]['replica']",
+            "secret_access_key",
+            "secret-access-key",
+        ),
+    ],
+)
+def test_e002_a_key_that_is_one_misspelt(
+    settings: Any, place: str, key: str, meant: str
+) -> None:
+    check_id, message, hint = only_message(settings)
+    assert check_id == "litestream.E002"
+    assert message == (
+        f"settings.LITESTREAM{place} has the unknown key '{key}': "
+        f"did you mean '{meant}'?"
+    )
+    assert "SILENCED_SYSTEM_CHECKS" in hint
+
+
+def test_e002_a_key_that_is_no_text() -> None:
+    check_id, message, _ = only_message({3: "x"})
+    assert check_id == "litestream.E002"
+    assert message == "settings.LITESTREAM has the key 3, which is not a string."
+
+
+def test_a_key_of_a_newer_litestream_is_passed_on() -> None:
+    assert messages({"quantum-entanglement": True, "dbs": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("dbs", "message"),
+    [
+        ([{"path": "defaul"}], "No database alias 'defaul' in settings.DATABASES: did"),
+        ([{"path": "memory"}], "The alias 'memory' is an in-memory database"),
+        (
+            [{"path": "same_name_one"}, {"path": "same_name_two"}],
+            f"{DIRECTORY}/one/same.sqlite3 and {DIRECTORY}/two/same.sqlite3 would share",
+        ),
+        ([{"path": "unloadable"}], "'no.such.engine' isn't an available database"),
+    ],
+)
+def test_e003_settings_that_do_not_go_together(dbs: Any, message: str) -> None:
+    check_id, found, hint = only_message({"dbs": dbs})
+    assert check_id == "litestream.E003"
+    assert found.startswith(message)
+    assert "manage.py litestream config" in hint
+
+
+def test_e004_no_executable() -> None:
+    check_id, message, hint = only_message(
+        {"bin_path": "/nowhere", "dbs": [{"path": "default"}]}
+    )
+    assert check_id == "litestream.E004"
+    assert message.startswith("settings.LITESTREAM['bin_path'] is /nowhere")
+    assert "django-litestream[bin]" in hint
+
+
+def test_w001_a_database_that_is_left_out() -> None:
+    check_id, message, _ = only_message(
+        {"dbs": [{"path": "default"}, {"path": "server"}]}
+    )
+    assert check_id == "litestream.W001"
+    assert message.startswith("The alias 'server' is not a SQLite database")
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [("echo v0.5.99", "Litestream 0.5.99;"), ("exit 1", "of an unknown version;")],
+)
+def test_w002_an_executable_of_another_version(
+    tmp_path: Path, script: str, found: str
+) -> None:
+    other = tmp_path / "litestream"
+    other.write_text(f"#!/bin/sh\n{script}\n")
+    other.chmod(0o755)
+    check_id, message, hint = only_message(
+        {"bin_path": other, "dbs": [{"path": "default"}]}
+    )
+    assert check_id == "litestream.W002"
+    assert found in message
+    assert LITESTREAM_VERSION in hint
+
+
+def test_w003_a_bundle_of_certificates_that_stops_the_s3_client() -> None:
+    os.environ["AWS_CA_BUNDLE"] = "/etc/ssl/bundle.pem"
+    check_id, message, hint = only_message({"dbs": [{"path": "default"}]})
+    assert check_id == "litestream.W003"
+    assert message.startswith("AWS_CA_BUNDLE is set")
+    assert "SSL_CERT_FILE" in hint
+
+
+def test_w004_a_database_that_is_not_in_wal_mode(in_wal_mode: Path) -> None:
+    with closing(sqlite3.connect(in_wal_mode)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    check_id, message, hint = only_message({"dbs": [{"path": "default"}]})
+    assert check_id == "litestream.W004"
+    assert message.startswith(f"The journal mode of default ({in_wal_mode}) is not WAL")
+    assert "PRAGMA journal_mode=WAL" in hint
+
+
+def test_manage_py_check_prints_them(project: Project) -> None:
+    project.litestream["dbs"][0]["path"] = "defualt"
+    project.write_settings()
+    completed = project.manage("check")
+    assert completed.returncode == 1
+    assert "(litestream.E003) No database alias 'defualt'" in completed.stderr
+    assert "HINT: `manage.py litestream config`" in completed.stderr
+
+
+def test_a_restore_is_not_held_up_by_them(project: Project) -> None:
+    """After a disaster the rest of the project need not be well."""
+    with project.replicating():
+        pass
+    settings = project.directory / "project_settings.py"
+    settings.write_text(
+        settings.read_text() + "\nSTATICFILES_DIRS = 3\nMEDIA_URL = 3\n"
+    )
+    project.database.unlink()
+    assert project.run("restore", "default").returncode == 0
+
+
+def test_the_executable_is_looked_for_in_order(tmp_path: Path) -> None:
+    found = binaries.find_executable()
+    on_path = tmp_path / "litestream"
+    shutil.copy(found, on_path)
+    with override_settings(LITESTREAM={"bin_path": on_path}):
+        assert binaries.find_executable() == on_path
+    assert binaries.find_executable() == found
