@@ -85,7 +85,8 @@ class Project:
 
     @property
     def socket(self) -> Path:
-        return private_files.socket_path(self.private_directory)
+        configured = self.litestream.get("socket", {}).get("path")
+        return Path(configured or private_files.socket_path(self.private_directory))
 
     @staticmethod
     def sqlite(path: Path) -> dict[str, Any]:

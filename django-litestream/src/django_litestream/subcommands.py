@@ -262,6 +262,27 @@ OWN_SUBCOMMANDS: Mapping[str, Subcommand] = {
             ),
         ),
         Subcommand(
+            name="install",
+            help="download the Litestream executable",
+            flags=(
+                Flag(
+                    name="platform",
+                    value="NAME",
+                    help="the platform it is for, such as linux-arm64 (this one)",
+                ),
+                Flag(
+                    name="dest",
+                    value="DIR",
+                    help="where to put it (the virtual environment)",
+                ),
+                Flag(
+                    name="from",
+                    value="SOURCE",
+                    help="a directory or the URL of a mirror (Litestream's release)",
+                ),
+            ),
+        ),
+        Subcommand(
             name="verify",
             help="prove that the newest commit of each database can be restored",
             flags=(

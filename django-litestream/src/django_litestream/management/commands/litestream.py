@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ... import binaries, config, daemon, databases, process
+from ... import config, daemon, databases, install, process
+from ...artifacts import LITESTREAM_VERSION
 from ...configuration import Configuration
 from ...errors import CommandFailed, LitestreamError
 from ...go_flags import SubcommandParser
@@ -63,6 +65,8 @@ class Command(BaseCommand):
                     self._config(options)
                 case "verify":
                     self._verify(options)
+                case "install":
+                    self._install(options)
                 case _:
                     self._litestream(subcommand, options)
         except CommandFailed as error:
@@ -97,6 +101,15 @@ class Command(BaseCommand):
         self.stdout.write(
             configuration.to_yaml(show_secrets=options["show_secrets"]), ending=""
         )
+
+    def _install(self, options: dict[str, Any]) -> None:
+        self._refuse(options["rest"])
+        path = install.install(
+            platform=options["platform"],
+            directory=Path(options["dest"]) if options["dest"] else None,
+            source=options["from"],
+        )
+        self.stdout.write(f"Litestream {LITESTREAM_VERSION} is in {path}")
 
     def _verify(self, options: dict[str, Any]) -> None:
         names = options["rest"]
@@ -134,7 +147,7 @@ class Command(BaseCommand):
         self, configuration: Configuration | None, options: dict[str, Any]
     ) -> Litestream:
         return Litestream(
-            executable=binaries.find_executable(),
+            executable=install.executable(),
             configuration=configuration,
             show=self.stderr.write if options["verbosity"] > 1 else None,
         )
