@@ -57,7 +57,7 @@ build: install
 
 # Run the benchmarks
 bench: install
-    {{bin}}/python benchmarks/run.py
+    {{bin}}/python -m benchmarks.run
 
 # Raise django-litestream's version: major, minor, patch, rc or a version
 bumpver version: install

@@ -6,15 +6,13 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from django_litestream import binaries
 
-from .project import PATIENCE, Project, processes_with, stop, wait_until
+from .project import Project, processes_with, stop, wait_until
 
 linux = pytest.mark.skipif(
     not Path("/proc/self/exe").exists(), reason="looks at processes through /proc"
