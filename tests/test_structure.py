@@ -23,7 +23,6 @@ LEVELS = (
     {
         "archives",
         "artifacts",
-        "binaries",
         "config_yaml",
         "control",
         "databases",
@@ -32,9 +31,9 @@ LEVELS = (
         "redaction",
     },
     # What is made of them.
-    {"configuration", "download", "first_sync", "verify_report"},
-    # The settings translated.
-    {"config"},
+    {"binaries", "configuration", "download", "first_sync", "verify_report"},
+    # The settings translated, the executable fetched.
+    {"config", "install"},
     # Litestream run with them, or told what is wrong with them.
     {"checks", "invocation"},
     # What is done with Litestream.
@@ -106,8 +105,7 @@ IMPORTS = [found for name, tree in MODULES.items() for found in imports_in(name,
 
 
 def level_of(module: str) -> int:
-    [level] = [index for index, level in enumerate(LEVELS) if module in level]
-    return level
+    return next(index for index, level in enumerate(LEVELS) if module in level)
 
 
 def test_every_module_has_its_level() -> None:
