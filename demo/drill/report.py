@@ -77,6 +77,6 @@ def success(text: str, remark: str, palette: Palette) -> str:
 def failure(said: str, log: str, palette: Palette) -> str:
     """Return what went wrong and how the daemon's log ends."""
     parts = [f"\n{palette.bad}The demo failed.{palette.end}\n", indent(said, "  ")]
-    if log and log not in said:
+    if log:
         parts += ["\nThe daemon's log ends:\n", indent(log, "  ")]
     return "\n".join(parts)

@@ -129,7 +129,7 @@ class Daemon:
         while not self._replicates():
             if self._process.poll() is not None:
                 raise StepFailed(
-                    f"$ manage.py litestream replicate\n{self._stage.log_tail()}\n"
+                    "$ manage.py litestream replicate\n"
                     f"exit status {self._process.returncode}"
                 )
             if time.monotonic() > deadline:
