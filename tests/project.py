@@ -17,11 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from django_litestream import private_files
 from django_litestream.binaries import find_executable
 
 # Nothing here takes a second on an idle machine.
 PATIENCE = 60.0
+
+linux = pytest.mark.skipif(
+    not Path("/proc/self/exe").exists(), reason="looks at processes through /proc"
+)
 
 _MANAGE = """\
 import os, sys
@@ -65,7 +71,7 @@ class Project:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.databases = self.databases or {"default": self.sqlite(self.database)}
         self.litestream = self.litestream or {
-            "dbs": [{"path": "default", "replica": self.file_replica()}]
+            "dbs": [self.entry("default", self.replica)]
         }
         (self.directory / "manage.py").write_text(_MANAGE)
         (self.directory / "project_urls.py").write_text(_URLS)
@@ -92,8 +98,18 @@ class Project:
     def sqlite(path: Path) -> dict[str, Any]:
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
 
-    def file_replica(self) -> dict[str, Any]:
-        return {"type": "file", "path": str(self.replica)}
+    @staticmethod
+    def entry(path: str, replica: Path) -> dict[str, Any]:
+        """An entry of ``dbs``, ten times as eager as Litestream's defaults."""
+        return {
+            "path": path,
+            "monitor-interval": "100ms",
+            "replica": {
+                "type": "file",
+                "path": str(replica),
+                "sync-interval": "100ms",
+            },
+        }
 
     def write_settings(self) -> None:
         (self.directory / "project_settings.py").write_text(

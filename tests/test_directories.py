@@ -26,10 +26,10 @@ def tenants(project: Project) -> Path:
     (directory / "notes.db").write_text("no database")
     project.litestream["dbs"] = [
         {
+            **project.entry("", project.replica),
             "dir": str(directory),
             "pattern": "*.db",
             "recursive": True,
-            "replica": project.file_replica(),
         }
     ]
     project.write_settings()

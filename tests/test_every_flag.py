@@ -15,10 +15,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import pytest
 from django.core.management import call_command
@@ -132,7 +133,8 @@ class World:
     def run(self, *words: str) -> Answer:
         self.ran.append(words)
         out, err = io.StringIO(), io.StringIO()
-        call_command("litestream", *words, stdout=out, stderr=err)
+        with bounded():
+            call_command("litestream", *words, stdout=out, stderr=err)
         return Answer(out=out.getvalue(), err=err.getvalue())
 
     def refused(self, *words: str) -> str:
@@ -155,6 +157,22 @@ class World:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Fail where a daemon runs on that was to end by itself."""
+
+    def give_up(number: int, frame: FrameType | None) -> NoReturn:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 Case = Callable[[World, str], None]
@@ -300,13 +318,21 @@ def a_database_is_looked_for_under_the_name_as_it_is_written(
 
 @case("reset", "config")
 @case("reset", "no-expand-env")
-def reset_reads_its_configuration_as_the_others_do(world: World, name: str) -> None:
-    words = (name, "-no-expand-env", "-dry-run", str(world.database), "-config")
-    assert world.refused(*words, f"{world.directory}/none.yml") == (
-        f"cannot read config: config file not found: {world.directory}/none.yml. "
-        "Correct the path given to -config."
+def reset_removes_what_that_configuration_keeps(world: World, name: str) -> None:
+    world.configuration.write_text(
+        f"dbs: [{{path: '{world.database}', meta-path: '{world.directory}/$SHOP', "
+        f"replica: {{type: file, path: '{world.replica}'}}}}]"
     )
-    world.run(*words, str(world.configuration))
+    words = ("-config", str(world.configuration))
+    world.run("replicate", "-once", *words)
+    assert (world.directory / "shop" / FIRST_FILE).is_file()
+    answer = world.run(name, "-no-expand-env", *words, str(world.database))
+    assert answer.out.splitlines() == [
+        f"No local state to reset for {world.database}",
+        f"Meta directory does not exist: {world.directory}/$SHOP",
+    ]
+    world.run(name, *words, str(world.database))
+    assert not (world.directory / "shop" / FIRST_FILE).exists()
 
 
 @case("replicate", "config")

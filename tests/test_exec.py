@@ -50,6 +50,8 @@ def test_gunicorn_serves_and_stops_cleanly(project: Project) -> None:
 
 def test_a_job_that_is_over_in_no_time_is_replicated(project: Project) -> None:
     """Litestream alone ends with status 0 and without a backup here."""
+    project.litestream["dbs"][0].pop("monitor-interval")
+    project.write_settings()
     job = project.directory / "job.py"
     job.write_text(
         "import sqlite3\n"

@@ -142,21 +142,13 @@ def test_offline_says_what_to_install(bare_environment: Path) -> None:
 
 
 def test_what_is_missing_is_downloaded_when_it_is_needed(
-    bare_environment: Path, monkeypatch: pytest.MonkeyPatch
+    bare_environment: Path,
 ) -> None:
-    """No address answers here, so the attempt is all there is to see."""
-    monkeypatch.setattr(
-        install.download,
-        "__kwdefaults__",
-        {
-            **install.download.__kwdefaults__,
-            "base_url": "http://127.0.0.1:9/release",
-            "delays": (),
-        },
-    )
+    """Nothing listens where the proxy should be, so the attempt is all there is."""
+    os.environ["HTTPS_PROXY"] = "http://127.0.0.1:9"
     with pytest.raises(CommandError) as caught:
         run("version")
-    assert "Downloading it failed: http://127.0.0.1:9/release/" in str(caught.value)
+    assert "Downloading it failed: https://github.com/" in str(caught.value)
     assert "refused" in str(caught.value)
 
 

@@ -8,15 +8,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from django_litestream import binaries
 
-from .project import Project, processes_with, stop, wait_until
-
-linux = pytest.mark.skipif(
-    not Path("/proc/self/exe").exists(), reason="looks at processes through /proc"
-)
+from .project import Project, linux, processes_with, stop, wait_until
 
 
 def resident_bytes(pid: int) -> int:
@@ -55,6 +49,13 @@ def test_it_is_as_small_as_the_bare_binary(project: Project) -> None:
 
 
 def test_sigterm_after_a_commit_loses_nothing(project: Project) -> None:
+    """A daemon with Litestream's own intervals that has synced once."""
+    project.litestream["dbs"][0]["replica"] = {
+        "type": "file",
+        "path": str(project.replica),
+    }
+    del project.litestream["dbs"][0]["monitor-interval"]
+    project.write_settings()
     temporary = project.directory / "tmp"
     temporary.mkdir()
     project.environ["TMPDIR"] = str(temporary)
@@ -77,6 +78,7 @@ def test_its_configuration_is_for_this_user_only(project: Project) -> None:
         assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
+@linux
 def test_signals_have_their_usual_meaning_to_it(project: Project) -> None:
     """Python ignores SIGPIPE, and what is ignored stays so across an exec."""
     with project.replicating() as daemon:

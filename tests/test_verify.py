@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import secrets
 import shutil
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +22,7 @@ from django.test import override_settings
 
 from django_litestream import marks
 
-from .project import PATIENCE, Project, count_rows, stop, wait_until
+from .project import PATIENCE, Project, count_rows, linux, stop, wait_until
 
 GOOD, BAD, UNCHECKED = 0, 1, 2
 
@@ -63,7 +65,7 @@ def test_a_good_backup(project: Project) -> None:
     assert heading.startswith("default: good: the newest commit can be restored")
     assert [step.split()[0] for step in steps] == [
         "marked",
-        "synced",
+        "replicated",
         "restored",
         "checked",
     ]
@@ -122,6 +124,68 @@ def _write_until(database: Path, ended: Any) -> None:
             time.sleep(0.001)
 
 
+@linux
+def test_the_daemon_keeps_its_lock_on_the_wal(project: Project) -> None:
+    """Without it SQLite overwrites commits that have not been replicated.
+
+    A sync over the control socket costs Litestream 0.5.17 this lock where it
+    checkpoints, at 1,000 pages of WAL with default settings.
+    """
+    with project.replicating() as daemon, write_locked(project.database):
+        assert read_locks(daemon.pid, project.database)
+    with project.replicating() as daemon:
+        for _ in range(3):
+            project.insert(100_000)
+            assert project.run("verify").returncode == GOOD
+            assert read_locks(daemon.pid, project.database)
+
+
+def read_locks(pid: int, database: Path) -> list[int]:
+    """Return the WAL_READ_LOCK bytes of the wal-index that a process holds.
+
+    They are bytes 123 to 127 (https://sqlite.org/walformat.html#wal_locks).
+    """
+    inode = Path(f"{database}-shm").stat().st_ino
+    fields = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return [
+        int(first)
+        for *_, owner, file, first, _ in fields
+        if owner == str(pid) and file.endswith(f":{inode}") and 123 <= int(first) <= 127
+    ]
+
+
+def test_verifying_a_busy_database_does_its_backup_no_harm(project: Project) -> None:
+    """Litestream's own intervals, and commits to several pages at a time."""
+    project.litestream["dbs"][0] = {
+        "path": "default",
+        "replica": {"type": "file", "path": str(project.replica)},
+    }
+    project.write_settings()
+    with closing(sqlite3.connect(project.database, timeout=PATIENCE)) as connection:
+        connection.execute("CREATE INDEX by_text ON note (text)")
+    with project.replicating():
+        ended = threading.Event()
+        writer = threading.Thread(target=_scatter, args=(project.database, ended))
+        writer.start()
+        try:
+            codes = [project.run("verify").returncode for _ in range(4)]
+        finally:
+            ended.set()
+            writer.join()
+        codes.append(project.run("verify").returncode)
+    assert codes == [GOOD] * 5
+    assert project.restored_rows() == count_rows(project.database)
+
+
+def _scatter(database: Path, ended: threading.Event) -> None:
+    with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection:
+        while not ended.wait(0.003):
+            with connection:
+                connection.execute(
+                    "INSERT INTO note (text) VALUES (?)", [secrets.token_hex()]
+                )
+
+
 def test_two_verifications_at_once_are_both_right(project: Project) -> None:
     with project.replicating():
         running = [
@@ -165,9 +229,9 @@ def test_a_stale_replica_is_bad(project: Project) -> None:
         stale = copy_replica(project, "stale")
         project.litestream["dbs"][0]["replica"]["path"] = str(stale)
         project.write_settings()
-        completed = project.run("verify")
+        completed = project.run("verify", "-timeout", "2")
     assert completed.returncode == BAD
-    assert "lacks the newest commit" in assert_one_line(completed)
+    assert "took nothing new within 2 s, though a daemon" in assert_one_line(completed)
 
 
 @pytest.mark.parametrize("keep", [0, 50, 150])
@@ -177,8 +241,9 @@ def test_a_truncated_file_is_bad(project: Project, keep: int) -> None:
     project.write_settings()
     with project.replicating():
         wait_until(lambda: any(project.replica.glob("ltx/9/*")))
+        before = newest_file(project.replica)
         project.insert(100)
-        assert project.run("sync", "-wait", "default").returncode == 0
+        wait_until(lambda: newest_file(project.replica) != before)
         file = newest_file(project.replica)
         file.write_bytes(file.read_bytes()[:keep])
         completed = project.run("verify")
@@ -204,7 +269,7 @@ def test_a_replica_elsewhere_is_no_replica(project: Project) -> None:
             project.directory / "elsewhere"
         )
         project.write_settings()
-        completed = project.run("verify")
+        completed = project.run("verify", "-timeout", "2")
     assert completed.returncode == UNCHECKED
     assert "There is no backup where" in assert_one_line(completed)
 
@@ -238,7 +303,7 @@ def test_a_daemon_without_a_socket_is_waited_for(project: Project) -> None:
     finally:
         stop(daemon)
     assert completed.returncode == GOOD, completed.stderr
-    assert "waited for the replica" in completed.stdout
+    assert "default: good" in completed.stdout
 
 
 def test_a_frozen_daemon_is_unchecked(project: Project) -> None:
@@ -263,12 +328,12 @@ def test_a_database_the_daemon_does_not_know_is_unchecked(project: Project) -> N
         shutil.copy(project.database, other)
         project.databases["other"] = project.sqlite(other)
         project.litestream["dbs"].append(
-            {"path": "other", "replica": {"type": "file", "path": str(other) + ".d"}}
+            project.entry("other", project.directory / "other-replica")
         )
         project.write_settings()
         completed = project.run("verify", "other")
     assert completed.returncode == UNCHECKED
-    assert "restart the daemon" in assert_one_line(completed)
+    assert "restart it after a change of settings" in assert_one_line(completed)
 
 
 def test_a_locked_database_is_unchecked(project: Project) -> None:
@@ -298,14 +363,14 @@ def test_a_missing_database_is_unchecked_and_not_made(project: Project) -> None:
     assert not project.database.exists()
 
 
-def test_a_replica_the_daemon_cannot_write_to_is_bad(project: Project) -> None:
+def test_a_replica_that_cannot_be_read_is_unchecked(project: Project) -> None:
     with project.replicating() as daemon:
         shutil.rmtree(project.replica)
         project.replica.write_text("not a directory")
         completed = project.run("verify")
         # It would go on trying for half a minute.
         daemon.kill()
-    assert completed.returncode == BAD
+    assert completed.returncode == UNCHECKED
     assert "not a directory" in assert_one_line(completed)
 
 

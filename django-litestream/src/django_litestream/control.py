@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -23,15 +22,21 @@ class Info:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sync:
-    """Where a database stands after a sync: its own TXID and its replica's."""
+class ManagedDatabase:
+    """A database of the daemon's; ``synced`` once it has been, since it started."""
 
-    txid: int
-    replicated_txid: int
+    path: Path
+    status: str
+    synced: bool
 
 
 class Daemon:
-    """The daemon that listens on a control socket.
+    """The daemon that listens on a control socket, asked but never told.
+
+    ``POST /sync`` is not here. Where it is the request that opens a database or
+    that checkpoints it, Litestream 0.5.17 gives its lock on the WAL up with the end
+    of the request; SQLite may then overwrite commits that have not been replicated,
+    and the backup lacks them.
 
     ``timeout`` (seconds) bounds each call. Every call raises
     ``DaemonUnavailable`` where nothing answers in time and ``DaemonError`` where
@@ -56,45 +61,27 @@ class Daemon:
 
     def info(self) -> Info:
         """Ask which Litestream runs, in which process."""
-        answer = self._ask("GET", "/info")
+        answer = self._ask("/info")
         return Info(
             version=_field(answer, "version", str), pid=_field(answer, "pid", int)
         )
 
-    def databases(self) -> dict[Path, str]:
-        """Return the databases the daemon manages, each with its status."""
-        listed = _field(self._ask("GET", "/list"), "databases", list)
-        return {
-            Path(_field(entry, "path", str)): _field(entry, "status", str)
+    def databases(self) -> tuple[ManagedDatabase, ...]:
+        """Return the databases the daemon manages."""
+        listed = _field(self._ask("/list"), "databases", list)
+        return tuple(
+            ManagedDatabase(
+                path=Path(_field(entry, "path", str)),
+                status=_field(entry, "status", str),
+                synced="last_sync_at" in entry,
+            )
             for entry in listed
-        }
-
-    def sync(self, database: Path, *, wait: bool) -> Sync:
-        """Have the daemon cut what was committed into an LTX file.
-
-        With ``wait`` it also uploads it before it answers. The TXID returned holds
-        every transaction committed before the call.
-        """
-        answer = self._ask(
-            "POST",
-            "/sync",
-            {
-                "path": str(database),
-                "wait": wait,
-                "timeout": max(1, int(self._timeout)),
-            },
-        )
-        return Sync(
-            txid=_field(answer, "txid", int),
-            replicated_txid=_field(answer, "replicated_txid", int),
         )
 
-    def _ask(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def _ask(self, path: str) -> dict[str, Any]:
         self._try_connecting()
         try:
-            response = self._client.request(method, path, json=body)
+            response = self._client.get(path)
         except httpx.TimeoutException as error:
             raise DaemonUnavailable(
                 f"The daemon on {self.socket} gave no answer within "
@@ -111,7 +98,7 @@ class Daemon:
         if not isinstance(answer, dict):
             raise DaemonError(
                 f"What answers on {self.socket} is not a Litestream daemon: "
-                f"{method} {path} gave status {response.status_code} and no JSON."
+                f"GET {path} gave status {response.status_code} and no JSON."
             )
         if response.is_error:
             reason = (

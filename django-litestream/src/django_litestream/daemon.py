@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import tempfile
-import threading
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 from . import process
 from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError, DaemonRunning
-from .first_sync import sync_first
-from .invocation import Litestream, Show
 
-# The module that is run in front of what -exec starts.
-_FIRST_SYNC = f"{__package__}.first_sync"
+SYNC_IS_NOT_SAFE = (
+    "After a sync over the control socket Litestream 0.5.17 may lose commits of a "
+    "database that is being written to. It syncs by itself every second; `verify` "
+    "waits for that."
+)
+
+_WAITING = f"{__package__}.wait_for_first_sync"
 
 
 def check(configuration: Configuration) -> None:
@@ -39,55 +38,23 @@ def check(configuration: Configuration) -> None:
                 _try_writing(path, entry.get("path") or entry["dir"])
 
 
-def become(litestream: Litestream, arguments: Sequence[str]) -> NoReturn:
-    """Replace this process by the daemon (POSIX only)."""
-    arguments, socket = _with_first_sync(litestream.configuration, arguments)
-    if socket:
-        running = partial(process.is_running, os.getpid())
-        process.in_background(partial(sync_first, socket, running=running))
-    litestream.become(arguments)
+def with_first_sync(
+    configuration: Configuration, arguments: Sequence[str]
+) -> list[str]:
+    """Return ``arguments`` with what ``-exec`` runs held back until the first sync.
 
-
-def run(
-    litestream: Litestream, arguments: Sequence[str], *, out: Show, err: Show
-) -> None:
-    """Run the daemon as a child to its end; as ``Litestream.run`` otherwise."""
-    arguments, socket = _with_first_sync(litestream.configuration, arguments)
-    ended = threading.Event()
-    if socket:
-        threading.Thread(
-            target=sync_first,
-            args=[socket],
-            kwargs={"running": lambda: not ended.is_set()},
-            daemon=True,
-        ).start()
-    try:
-        litestream.run(arguments, out=out, err=err)
-    finally:
-        ended.set()
-
-
-def _with_first_sync(
-    configuration: Configuration | None, arguments: Sequence[str]
-) -> tuple[list[str], Path | None]:
-    """Return the words to run, and the socket where a first sync is to be made.
-
-    What ``-exec`` starts may be over before anything beside it has made the sync,
-    so it makes it itself, and no socket is returned.
+    See ``wait_for_first_sync`` for why.
     """
     words = list(arguments)
-    if configuration is None or configuration.socket is None or "-once" in words:
-        return words, None
+    command = configuration.mapping.get("exec") or ""
     if "-exec" in words:
-        place = words.index("-exec") + 1
-        command = words[place]
-        del words[place - 1 : place + 1]
-    else:
-        command = configuration.mapping.get("exec") or ""
-    if not command:
-        return words, configuration.socket
-    syncing = [sys.executable, "-m", _FIRST_SYNC, str(configuration.socket)]
-    return [words[0], "-exec", f"{shlex.join(syncing)} {command}", *words[1:]], None
+        place = words.index("-exec")
+        _, command = words[place : place + 2]
+        del words[place : place + 2]
+    if not command or configuration.socket is None or not process.CAN_BECOME:
+        return list(arguments)
+    waiting = [sys.executable, "-m", _WAITING, str(configuration.socket)]
+    return [words[0], "-exec", f"{shlex.join(waiting)} {command}", *words[1:]]
 
 
 def _refuse_second(socket: Path) -> None:

@@ -34,30 +34,6 @@ def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return passed_on
 
 
-def is_running(pid: int) -> bool:
-    """Whether there is a process ``pid`` of this user's (POSIX only)."""
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
-
-
-def in_background(work: Callable[[], object]) -> None:
-    """Do ``work`` in a process that is nobody's child (POSIX only).
-
-    One that will be replaced by another program cannot wait for its children.
-    """
-    if child := os.fork():
-        os.waitpid(child, 0)
-        return
-    try:
-        if not os.fork():
-            work()
-    finally:
-        os._exit(0)
-
-
 def become(words: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
     """Replace this process by the executable ``words[0]`` (POSIX only).
 

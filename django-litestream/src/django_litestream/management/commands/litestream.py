@@ -81,16 +81,18 @@ class Command(BaseCommand):
         if configuration:
             self._warn(*configuration.left_out)
         litestream = self._runner(configuration, options)
-        out = partial(self.stdout.write, ending="")
-        err = partial(self.stderr.write, style_func=str, ending="")
-        if subcommand != "replicate":
-            litestream.run(arguments, out=out, err=err)
-            return
-        if configuration:
+        if subcommand == "sync":
+            self._warn(daemon.SYNC_IS_NOT_SAFE)
+        if subcommand == "replicate" and configuration:
             daemon.check(configuration)
-        if self._from_shell and process.CAN_BECOME:
-            daemon.become(litestream, arguments)
-        daemon.run(litestream, arguments, out=out, err=err)
+            arguments = daemon.with_first_sync(configuration, arguments)
+        if subcommand == "replicate" and self._from_shell and process.CAN_BECOME:
+            litestream.become(arguments)
+        litestream.run(
+            arguments,
+            out=partial(self.stdout.write, ending=""),
+            err=partial(self.stderr.write, style_func=str, ending=""),
+        )
 
     def _config(self, options: dict[str, Any]) -> None:
         self._refuse(options["rest"])
