@@ -37,15 +37,17 @@ dj *args: install
 demo: install
     {{bin}}/python demo/run_demo.py
 
-# Serve the demo project on its development server
+# Serve the demo project on its development server, replicated
 run-demo: install
-    {{bin}}/python demo/manage.py runserver
+    {{bin}}/python demo/manage.py migrate --verbosity 0
+    {{bin}}/python demo/manage.py seed
+    {{bin}}/python demo/manage.py litestream replicate -exec "{{bin}}/python demo/manage.py runserver --noreload"
 
 # Run the tests and report their coverage
 [positional-arguments]
 test *args: install
     {{bin}}/coverage erase
-    {{bin}}/coverage run -m pytest -n 2 "$@"
+    {{bin}}/coverage run -m pytest -n 4 --dist worksteal "$@"
     {{bin}}/coverage combine --quiet
     {{bin}}/coverage report
 

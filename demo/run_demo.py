@@ -113,8 +113,8 @@ def destroy_and_restore(stage: Stage, narrator: Narrator) -> None:
     narrator.say(
         report.success(
             f"All {before.total} rows are back, field by field.",
-            "Once a second Litestream copies what was committed; verify has it do so at "
-            "once. Without verify, the disaster could have cost the last second.",
+            "Once a second Litestream copies what was committed, and verify waits for it. "
+            "Without verify, the disaster could have cost the last second.",
             narrator.palette,
         )
     )

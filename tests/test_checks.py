@@ -184,6 +184,7 @@ def test_w003_a_bundle_of_certificates_that_stops_the_s3_client() -> None:
     os.environ["AWS_CA_BUNDLE"] = "/etc/ssl/bundle.pem"
     check_id, message, hint = only_message({"dbs": [{"path": "default"}]})
     assert check_id == "litestream.W003"
+    assert messages({"dbs": [{"path": "default", "replica": REPLICA}]}) == []
     assert message.startswith("AWS_CA_BUNDLE is set")
     assert "SSL_CERT_FILE" in hint
 

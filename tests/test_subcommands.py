@@ -188,16 +188,10 @@ def test_replicate_finds_its_database_beside_a_newer_flag(typed: list[str]) -> N
     ]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the value of a newer flag is taken for the database"
-)
 def test_a_newer_flags_value_is_no_database_where_none_need_be_given() -> None:
     assert words_of("replicate", "-new", "5") == ["replicate", "-new", "5"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="0 switches a flag on, and -force overwrites a database"
-)
 def test_a_switch_that_is_0_is_off() -> None:
     assert words_of("restore", "default", force=0) == ["restore", "/resolved/default"]
 

@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from . import binaries, conf, config, databases
 from .artifacts import LITESTREAM_VERSION
+from .configuration import Configuration
 from .errors import BinaryNotFound, LitestreamError
 
 _SEE_CONFIG = "`manage.py litestream config` prints what becomes of the settings."
@@ -77,7 +78,10 @@ def check_environment(
     app_configs: Sequence[AppConfig] | None, **options: Any
 ) -> list[CheckMessage]:
     """W003: a variable that keeps Litestream's S3 client from starting."""
-    if not os.environ.get("AWS_CA_BUNDLE"):
+    configuration = _configuration()
+    if not os.environ.get("AWS_CA_BUNDLE") or not (
+        configuration and configuration.uses_s3
+    ):
         return []
     return [
         Warning(
@@ -94,9 +98,8 @@ def check_journal_mode(
     app_configs: Sequence[AppConfig] | None, **options: Any
 ) -> list[CheckMessage]:
     """W004: a database whose journal mode is not WAL."""
-    try:
-        configuration = config.build()
-    except (LitestreamError, ImproperlyConfigured):
+    configuration = _configuration()
+    if configuration is None:
         return []
     return [
         Warning(
@@ -108,3 +111,11 @@ def check_journal_mode(
         for database in configuration.databases
         if databases.is_wal(database.path) is False
     ]
+
+
+def _configuration() -> Configuration | None:
+    """Return the configuration; what is wrong with it is E001 to E003."""
+    try:
+        return config.build()
+    except (LitestreamError, ImproperlyConfigured):
+        return None

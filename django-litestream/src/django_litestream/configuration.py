@@ -41,6 +41,20 @@ class Configuration:
         socket = self.mapping["socket"]
         return Path(socket["path"]) if socket.get("enabled") else None
 
+    @property
+    def uses_s3(self) -> bool:
+        """Whether a replica is on S3."""
+        replicas = (
+            replica
+            for entry in self.mapping["dbs"]
+            for replica in (entry.get("replica"), *(entry.get("replicas") or ()))
+            if replica
+        )
+        return any(
+            replica.get("type") == "s3" or replica.get("url", "").startswith("s3:")
+            for replica in replicas
+        )
+
     def to_yaml(self, *, show_secrets: bool = True) -> str:
         """Return the text of the file; without ``show_secrets`` to be looked at."""
         return config_yaml.dump(

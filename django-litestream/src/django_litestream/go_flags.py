@@ -6,6 +6,7 @@ two, and knows no abbreviations; ``argparse`` would read ``-force`` as ``-f orce
 
 from __future__ import annotations
 
+import re
 from argparse import SUPPRESS, ArgumentError, Namespace
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -15,6 +16,7 @@ from django.core.management.base import CommandParser
 
 from .subcommands import Flag
 
+_SHORT_VERBOSITY = re.compile(r"-v[0-3]")
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
@@ -64,7 +66,7 @@ class SubcommandParser(CommandParser):
         for word in words:
             name, equals, value = word.partition("=")
             if word == "--":
-                rest.extend(words)
+                rest.extend([word, *words])
             elif name.startswith("-") and (
                 flag := self._go_flags.get(name.lstrip("-"))
             ):
@@ -73,6 +75,8 @@ class SubcommandParser(CommandParser):
                 else:
                     value = value if equals else _next(words, name)
                     known.append(f"-{flag.name}={value}")
+            elif _SHORT_VERBOSITY.fullmatch(word):
+                known.append(word)
             elif action := self._option_string_actions.get(name):
                 known.append(word)
                 if not equals and action.nargs != 0:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,13 +16,12 @@ from .configuration import Configuration
 from .databases import Database
 from .errors import CommandFailed, ConfigurationError
 from .reasons import explain
-from .redaction import redact, secrets_of
+from .redaction import redact, secrets_of, url_secrets
 from .subcommands import (
     CONFIG,
     NO_EXPAND_ENV,
     SOCKET,
     SUBCOMMANDS,
-    Operand,
     Subcommand,
     command_line,
     is_url,
@@ -93,18 +92,19 @@ class Litestream:
 
     def _run(self, words: list[str], out: Show, err: Show) -> tuple[int, str]:
         reasons: list[str] = []
+        redacted = partial(redact, secrets=self._secrets(words))
 
         def pass_on_error(line: str) -> None:
             if reasons or line.startswith("Error: "):
-                reasons.append(self._redacted(line.removeprefix("Error: ")))
+                reasons.append(redacted(line.removeprefix("Error: ")))
             else:
-                err(self._redacted(line))
+                err(redacted(line))
 
         try:
             status = process.run(
                 words,
                 process.environment(),
-                out=lambda line: out(self._redacted(line)),
+                out=lambda line: out(redacted(line)),
                 err=pass_on_error,
             )
         except OSError as error:
@@ -122,16 +122,13 @@ class Litestream:
                 inserted.append(f"-{NO_EXPAND_ENV.name}")
         words = [str(self.executable), subcommand, *inserted, *rest]
         if self.show:
-            self.show(self._redacted(shlex.join(words)))
+            self.show(redact(shlex.join(words), self._secrets(words)))
         return words
 
-    def _redacted(self, text: str) -> str:
-        return redact(text, self._secrets)
-
-    @cached_property
-    def _secrets(self) -> frozenset[str]:
+    def _secrets(self, words: Sequence[str]) -> frozenset[str]:
         mapping = self.configuration.mapping if self.configuration else {}
-        return frozenset(secrets_of(mapping, os.environ))
+        typed = (secret for word in words for secret in url_secrets(word))
+        return frozenset({*secrets_of(mapping, os.environ), *typed})
 
     @contextmanager
     def _configuration_file(self) -> Iterator[Path | None]:
@@ -205,8 +202,6 @@ def _configuration(
     if not subcommand.takes(CONFIG) or options.get(CONFIG.dest):
         return None
     if any(is_url(word) for word in rest):
-        return None
-    if subcommand.operand is Operand.DATABASE_AND_URLS and rest:
         return None
     return usable_configuration()
 

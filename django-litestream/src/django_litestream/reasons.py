@@ -28,7 +28,7 @@ _REMEDIES = tuple(
             "existing database alone.",
         ),
         (r"config file not found", "Correct the path given to -config."),
-        (r"^yaml: |cannot unmarshal", "Correct the file given to -config."),
+        (r"(^|: )yaml: |cannot unmarshal", "Correct the file given to -config."),
         (
             r"failed to connect to control socket",
             "Start the daemon with `manage.py litestream replicate`; if it runs, give "
@@ -52,6 +52,10 @@ _REMEDIES = tuple(
             "Correct the access key and the secret, and what they are allowed to do.",
         ),
         (
+            r"no EC2 IMDS role found|failed to refresh cached credentials",
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where Litestream runs.",
+        ),
+        (
             r"unable to add custom RootCAs",
             "Unset AWS_CA_BUNDLE where Litestream runs and name the bundle in "
             "SSL_CERT_FILE.",
@@ -63,8 +67,7 @@ _REMEDIES = tuple(
         (
             r"permission denied|read-only file system|not a directory"
             r"|mkdir .*no such file or directory",
-            "Let this user write there, or correct the replica's path in "
-            "settings.LITESTREAM['dbs'].",
+            "Let this user write there, or correct the path.",
         ),
         (
             r"connection refused|no such host|i/o timeout|network is unreachable",

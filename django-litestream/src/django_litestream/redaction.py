@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, unquote_plus
 
 from .references import EnvironmentReference
 
@@ -43,38 +44,97 @@ SECRET_VARIABLES = (
 _OPEN_PARAMETERS = frozenset(
     {"concurrent-writes", "endpoint", "force-path-style", "forcepathstyle", "region"}
 )
+# Where a user without a password is a secret too.
+_TOKEN_SCHEMES = frozenset({"nats"})
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>\\]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"<>]+")
+_WHOLE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_QUERY = re.compile(r"[A-Za-z0-9_.-]+=")
+# What no user's name has in it, if the @ behind it belongs to something else.
+_NO_USER = re.compile(r"([#?]).*", re.DOTALL)
+# Where Go's and Python's parsers cut what is not percent-encoded.
+_CUTS = re.compile(r"[/?#@&\s]")
+_LONGEST_HARMLESS_PIECE = 3
+_TRAILING_PUNCTUATION = re.compile(r"[.,;:!)\]'\"]*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Url:
+    """A URL taken apart without a parser: people forget to percent-encode.
+
+    ``before`` is what stands in front of the last ``@`` of the part that is no
+    query, ``None`` where there is no ``@``.
+    """
+
+    scheme: str
+    before: str | None
+    after: str
+    query: str | None
+
+    @classmethod
+    def of(cls, text: str) -> _Url:
+        scheme, _, rest = text.partition("://")
+        base, _, query = rest.partition("?")
+        if not _QUERY.match(query):
+            base, query = rest, ""
+        before, at, after = base.rpartition("@")
+        return cls(
+            scheme=scheme,
+            before=before if at else None,
+            after=after,
+            query=query or None,
+        )
+
+    @property
+    def password(self) -> str:
+        """What is no user name, host or path; empty where there is nothing of it."""
+        if self.before is not None:
+            user, colon, password = self.before.partition(":")
+            if colon:
+                return password
+            return user if self.scheme.lower() in _TOKEN_SCHEMES else ""
+        _, _, port = self.after.partition("/")[0].partition(":")
+        return "" if port.isdigit() else port
+
+    @property
+    def parameters(self) -> list[tuple[str, str]]:
+        """The query's names and values as they are written."""
+        pairs = [pair.partition("=") for pair in (self.query or "").split("&")]
+        return [(name, value) for name, _, value in pairs]
 
 
 def redact_url(url: str) -> str:
-    """Return ``url`` with its user's password and its secret parameters masked.
-
-    A text that cannot be parsed as a URL loses everything after its scheme.
-    """
-    try:
-        parts = urlsplit(url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:
-        return f"{url.partition('://')[0]}://{MASK}"
-    userinfo, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    shown = [
-        (
-            name,
-            _redact_urls(value) if name.lower() in _OPEN_PARAMETERS else MASK,
-        )
-        for name, value in query
-    ]
-    return urlunsplit(
-        (
-            parts.scheme,
-            f"{user}{colon}{MASK if colon else ''}{at}{host}",
-            parts.path,
-            urlencode(shown, safe="*:/"),
-            MASK if parts.fragment else "",
-        )
+    """Return ``url`` with its password and its secret parameters masked."""
+    parts = _Url.of(url)
+    before, after = parts.before, parts.after
+    if parts.password:
+        if before is None:
+            host, slash, path = after.partition("/")
+            after = f"{host.partition(':')[0]}:{MASK}{slash}{path}"
+        else:
+            user, colon, _ = before.partition(":")
+            before = f"{user}:{MASK}" if colon else MASK
+    if before is not None:
+        before = _NO_USER.sub(rf"\1{MASK}", before)
+    after, hash_sign, _ = after.partition("#")
+    shown = f"{parts.scheme}://{'' if before is None else f'{before}@'}{after}"
+    if hash_sign:
+        shown += f"#{MASK}"
+    if parts.query is None:
+        return shown
+    query = "&".join(
+        f"{name}={_shown(name, value)}" for name, value in parts.parameters
     )
+    return f"{shown}?{query}"
+
+
+def _shown(name: str, value: str) -> str:
+    if name.lower() not in _OPEN_PARAMETERS:
+        return MASK
+    plain = unquote_plus(value)
+    if _WHOLE_URL.match(plain):
+        return redact_url(plain)
+    return MASK if "@" in plain else value
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -113,6 +173,19 @@ def secrets_of(configuration: Any, environ: Mapping[str, str]) -> set[str]:
     return found
 
 
+def url_secrets(text: str) -> Iterator[str]:
+    """Yield what must not be shown of a text that is, or has in it, a URL."""
+    for url in [text] if _WHOLE_URL.match(text) else _URL.findall(text):
+        parts = _Url.of(url)
+        if parts.password:
+            yield from _spellings(parts.password)
+        for name, value in parts.parameters:
+            if name.lower() not in _OPEN_PARAMETERS:
+                yield from _spellings(value)
+            elif _WHOLE_URL.match(plain := unquote_plus(value)):
+                yield from url_secrets(plain)
+
+
 def _secret_values(value: Any, *, secret: bool = False) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -120,24 +193,30 @@ def _secret_values(value: Any, *, secret: bool = False) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _secret_values(item, secret=secret)
-    elif (
-        isinstance(value, str) and value and not isinstance(value, EnvironmentReference)
-    ):
-        if secret:
-            yield value
-        else:
-            yield from _url_secrets(value)
+    elif isinstance(value, EnvironmentReference | bool) or not value:
+        return
+    elif secret:
+        yield str(value)
+    elif isinstance(value, str):
+        yield from url_secrets(value)
 
 
-def _url_secrets(text: str) -> Iterator[str]:
-    for url in _URL.findall(text):
-        userinfo, _, _ = url.partition("://")[2].rpartition("@")
-        if password := userinfo.partition(":")[2]:
-            yield from (password, unquote(password))
-        for name, value in parse_qsl(url.partition("?")[2]):
-            if value and name.lower() not in _OPEN_PARAMETERS:
-                yield from (value, quote(value, safe=""))
+def _spellings(secret: str) -> Iterator[str]:
+    """Yield a secret as it may be printed: encoded, decoded, cut by a parser."""
+    whole = {secret, unquote(secret), unquote_plus(secret)}
+    whole |= {quote(one, safe="", errors="replace") for one in whole}
+    yield from (one for one in whole if one)
+    pieces = (piece for one in whole for piece in _CUTS.split(one))
+    yield from (piece for piece in pieces if len(piece) > _LONGEST_HARMLESS_PIECE)
 
 
 def _redact_urls(text: str) -> str:
-    return _URL.sub(lambda match: redact_url(match[0]), text)
+    def masked(match: re.Match[str]) -> str:
+        url = match[0]
+        end = _TRAILING_PUNCTUATION.search(url)
+        assert end is not None
+        return redact_url(url[: end.start()]) + url[end.start() :]
+
+    if _WHOLE_URL.match(text) and "\n" not in text:
+        return redact_url(text)
+    return _URL.sub(masked, text)

@@ -321,11 +321,10 @@ def command_line(
     words = [subcommand.name]
     for flag in subcommand.flags:
         value = options.get(flag.dest)
-        if value is None or value is False:
-            continue
-        words.append(f"-{flag.name}")
-        if flag.value is not None:
-            words.append(str(value))
+        if flag.value is not None and value is not None:
+            words += [f"-{flag.name}", str(value)]
+        elif flag.value is None and value:
+            words.append(f"-{flag.name}")
     return words + _resolved(subcommand, _operands_last(rest), resolve)
 
 
@@ -346,6 +345,8 @@ def _resolved(
     # `replicate DATABASE URL...`, the last elsewhere.
     operands = [index for index, word in enumerate(rest) if not _is_flag(word)]
     if subcommand.operand is Operand.DATABASE_AND_URLS:
+        if not any(is_url(word) for word in rest):
+            return rest
         operands = [index for index in operands if not is_url(rest[index])]
     if not operands or is_url(rest[operands[-1]]):
         return rest

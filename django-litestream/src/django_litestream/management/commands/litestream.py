@@ -59,6 +59,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         subcommand = options["subcommand"]
+        _refuse_foreign_flags(subcommand, options)
         try:
             match subcommand:
                 case "config":
@@ -81,8 +82,6 @@ class Command(BaseCommand):
         if configuration:
             self._warn(*configuration.left_out)
         litestream = self._runner(configuration, options)
-        if subcommand == "sync":
-            self._warn(daemon.SYNC_IS_NOT_SAFE)
         if subcommand == "replicate" and configuration:
             daemon.check(configuration)
             arguments = daemon.with_first_sync(configuration, arguments)
@@ -93,6 +92,8 @@ class Command(BaseCommand):
             out=partial(self.stdout.write, ending=""),
             err=partial(self.stderr.write, style_func=str, ending=""),
         )
+        if subcommand == "sync":
+            self._warn(daemon.SYNC_IS_NOT_SAFE)
 
     def _config(self, options: dict[str, Any]) -> None:
         self._refuse(options["rest"])
@@ -161,6 +162,15 @@ class Command(BaseCommand):
     def _refuse(self, words: list[str]) -> None:
         if words:
             raise CommandError(f"Not understood: {' '.join(words)}", returncode=2)
+
+
+def _refuse_foreign_flags(name: str, options: dict[str, Any]) -> None:
+    """Raise ``TypeError``, as ``call_command`` does, for another subcommand's flag."""
+    known = {**SUBCOMMANDS, **OWN_SUBCOMMANDS}
+    own = {flag.dest for flag in known[name].flags}
+    others = {flag.dest for one in known.values() for flag in one.flags} - own
+    if given := sorted(others & options.keys()):
+        raise TypeError(f"litestream {name} has no option {', '.join(given)}.")
 
 
 def _seconds(value: Any) -> float:
