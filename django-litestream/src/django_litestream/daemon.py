@@ -65,7 +65,7 @@ def _refuse_second(socket: Path) -> None:
         return
     raise DaemonRunning(
         f"A daemon already replicates these databases (process {running.pid}, control "
-        f"socket {socket}): stop it first, or use `manage.py litestream sync`."
+        f"socket {socket}): stop it before you start another."
     )
 
 
