@@ -52,15 +52,19 @@ class SubcommandParser(CommandParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Namespace, list[str]]:
         try:
-            known, rest = self._split(list(args or ()))
+            djangos, given, rest = self._split(list(args or ()))
         except ArgumentError as error:
             self.error(str(error))
-        parsed, unknown = super().parse_known_args(known, namespace)
+        parsed, unknown = super().parse_known_args(djangos, namespace)
+        for name, value in given.items():
+            setattr(parsed, name, value)
         parsed.rest = rest
         return parsed, unknown
 
-    def _split(self, args: list[str]) -> tuple[list[str], list[str]]:
-        known: list[str] = []
+    def _split(self, args: list[str]) -> tuple[list[str], dict[str, Any], list[str]]:
+        """Return Django's options, what flags were given, and the other words."""
+        djangos: list[str] = []
+        given: dict[str, Any] = {}
         rest: list[str] = []
         words = iter(args)
         for word in words:
@@ -71,19 +75,18 @@ class SubcommandParser(CommandParser):
                 flag := self._go_flags.get(name.lstrip("-"))
             ):
                 if flag.value is None:
-                    known.extend(_switch(flag, value if equals else "true"))
+                    given[flag.dest] = _switch(flag, value if equals else "true")
                 else:
-                    value = value if equals else _next(words, name)
-                    known.append(f"-{flag.name}={value}")
+                    given[flag.dest] = value if equals else _next(words, name)
             elif _SHORT_VERBOSITY.fullmatch(word):
-                known.append(word)
+                djangos.append(word)
             elif action := self._option_string_actions.get(name):
-                known.append(word)
+                djangos.append(word)
                 if not equals and action.nargs != 0:
-                    known.append(_next(words, name))
+                    djangos.append(_next(words, name))
             else:
                 rest.append(word)
-        return known, rest
+        return djangos, given, rest
 
 
 def _next(words: Iterator[str], name: str) -> str:
@@ -92,7 +95,7 @@ def _next(words: Iterator[str], name: str) -> str:
     raise ArgumentError(None, f"{name} needs a value")
 
 
-def _switch(flag: Flag, value: str) -> list[str]:
+def _switch(flag: Flag, value: str) -> bool:
     if value not in _TRUE | _FALSE:
         raise ArgumentError(None, f"-{flag.name} is true or false, not '{value}'")
-    return [f"-{flag.name}"] if value in _TRUE else []
+    return value in _TRUE
