@@ -139,6 +139,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         project = Project(Path(directory).resolve() / "project")
         project.create_database()
+        # With Litestream's own intervals, unlike in the tests.
+        replica = {"type": "file", "path": str(project.replica)}
+        project.litestream = {"dbs": [{"path": "default", "replica": replica}]}
+        project.write_settings()
         try:
             report(project, options.megabytes, options.runs)
         finally:
