@@ -106,9 +106,10 @@ def _make_private(directory: Path) -> None:
 
 
 def cache_directory() -> Path:
-    """Return this package's directory of this user, from the user database and not from ``HOME``.
+    """Return this package's directory of this user.
 
-    ``sudo`` and units of systemd leave another user's ``HOME`` behind, or none.
+    The user database says where, not ``HOME``: ``sudo`` and units of systemd leave
+    another user's behind, or none.
     """
     if os.name != "posix":
         return Path.home() / "AppData" / "Local" / "django-litestream"
