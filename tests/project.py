@@ -137,6 +137,16 @@ class Project:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, str(self.directory / "manage.py"), *words]
 
+    def script(self, *lines: str) -> list[str]:
+        """Return the command that runs Python ``lines`` with Django set up."""
+        setup = (
+            "import os, sys, django",
+            "os.environ['DJANGO_SETTINGS_MODULE'] = 'project_settings'",
+            "django.setup()",
+            "from django.core.management import call_command",
+        )
+        return [sys.executable, "-c", "\n".join([*setup, *lines])]
+
     def environment(self) -> dict[str, str]:
         return {**os.environ, **self.environ}
 

@@ -227,16 +227,13 @@ def test_output_goes_where_call_command_says() -> None:
 
 
 def test_call_command_never_replaces_the_process(project: Project) -> None:
-    script = (
-        "import django, sys; django.setup()\n"
-        "from django.core.management import call_command\n"
-        "call_command('litestream', 'replicate', '-once', stdout=sys.stderr)\n"
-        "print('still Python')\n"
-    )
     completed = subprocess.run(
-        [sys.executable, "-c", script],
+        project.script(
+            "call_command('litestream', 'replicate', '-once', stdout=sys.stderr)",
+            "print('still Python')",
+        ),
         cwd=project.directory,
-        env=project.environment() | {"DJANGO_SETTINGS_MODULE": "project_settings"},
+        env=project.environment(),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -248,15 +245,10 @@ def test_call_command_never_replaces_the_process(project: Project) -> None:
 
 
 def test_sigterm_reaches_a_daemon_of_call_command_first(project: Project) -> None:
-    script = (
-        "import django, sys; django.setup()\n"
-        "from django.core.management import call_command\n"
-        "call_command('litestream', 'replicate')\n"
-    )
     caller = subprocess.Popen(
-        [sys.executable, "-c", script],
+        project.script("call_command('litestream', 'replicate')"),
         cwd=project.directory,
-        env=project.environment() | {"DJANGO_SETTINGS_MODULE": "project_settings"},
+        env=project.environment(),
         stdout=subprocess.DEVNULL,
     )
     try:

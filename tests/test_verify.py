@@ -205,18 +205,16 @@ def test_inside_a_transaction_of_the_caller(project: Project) -> None:
     """Its row must be committed whatever transaction the caller is in."""
     project.databases["default"]["ATOMIC_REQUESTS"] = True
     project.write_settings()
-    script = (
-        "import django; django.setup()\n"
-        "from django.core.management import call_command\n"
-        "from django.db import transaction\n"
-        "with transaction.atomic():\n"
-        "    call_command('litestream', 'verify')\n"
+    script = project.script(
+        "from django.db import transaction",
+        "with transaction.atomic():",
+        "    call_command('litestream', 'verify')",
     )
     with project.replicating():
         completed = subprocess.run(
-            [*project.command()[:1], "-c", script],
+            script,
             cwd=project.directory,
-            env=project.environment() | {"DJANGO_SETTINGS_MODULE": "project_settings"},
+            env=project.environment(),
             capture_output=True,
             text=True,
             check=False,
