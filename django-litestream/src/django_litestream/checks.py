@@ -52,7 +52,7 @@ def check_executable(
     try:
         executable = binaries.find_executable()
     except BinaryNotFound as error:
-        if binaries.may_download():
+        if binaries.may_download(binaries.EXECUTABLE):
             return []
         return [
             Error(

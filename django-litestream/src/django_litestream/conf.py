@@ -96,6 +96,11 @@ class AppSettings:
         return self._path("bin_path")
 
     @property
+    def vfs_extension_path(self) -> Path | None:
+        """The VFS library to use, ``None`` to look for one."""
+        return self._path("vfs_extension_path")
+
+    @property
     def offline(self) -> bool:
         """Whether nothing may be downloaded; ``LITESTREAM_OFFLINE=1`` says so too."""
         return bool(self._read("offline")) or os.environ.get(

@@ -4,6 +4,7 @@ LitestreamError
 ├── ArtifactError       a file is not the one artifacts.toml names
 ├── DownloadError       a file that could not be had
 ├── BinaryNotFound      no Litestream executable anywhere
+├── ExtensionNotFound   no Litestream VFS library anywhere
 ├── CommandFailed       Litestream ended with an error
 ├── UnknownDatabase     neither an alias nor a path
 ├── NotASQLiteFile      an alias Litestream cannot replicate
@@ -33,6 +34,10 @@ class DownloadError(LitestreamError):
 
 class BinaryNotFound(LitestreamError):
     """There is no Litestream executable in any of the places looked at."""
+
+
+class ExtensionNotFound(LitestreamError):
+    """There is no VFS library in any of the places looked at, or for this platform."""
 
 
 class CommandFailed(LitestreamError):

@@ -251,6 +251,24 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     )
 }
 
+INSTALL_FLAGS = (
+    Flag(
+        name="platform",
+        value="NAME",
+        help="the platform it is for, such as linux-arm64 (this one)",
+    ),
+    Flag(
+        name="dest",
+        value="DIR",
+        help="where to put it (the virtual environment)",
+    ),
+    Flag(
+        name="from",
+        value="SOURCE",
+        help="a directory or the URL of a mirror (Litestream's release)",
+    ),
+)
+
 OWN_SUBCOMMANDS: Mapping[str, Subcommand] = {
     subcommand.name: subcommand
     for subcommand in (
@@ -264,23 +282,7 @@ OWN_SUBCOMMANDS: Mapping[str, Subcommand] = {
         Subcommand(
             name="install",
             help="download the Litestream executable",
-            flags=(
-                Flag(
-                    name="platform",
-                    value="NAME",
-                    help="the platform it is for, such as linux-arm64 (this one)",
-                ),
-                Flag(
-                    name="dest",
-                    value="DIR",
-                    help="where to put it (the virtual environment)",
-                ),
-                Flag(
-                    name="from",
-                    value="SOURCE",
-                    help="a directory or the URL of a mirror (Litestream's release)",
-                ),
-            ),
+            flags=INSTALL_FLAGS,
         ),
         Subcommand(
             name="verify",
@@ -294,6 +296,11 @@ OWN_SUBCOMMANDS: Mapping[str, Subcommand] = {
                 JSON,
             ),
             operand=Operand.DATABASES,
+        ),
+        Subcommand(
+            name="vfs-install",
+            help="download the Litestream VFS library",
+            flags=INSTALL_FLAGS,
         ),
     )
 }

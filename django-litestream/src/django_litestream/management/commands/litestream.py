@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ... import config, daemon, databases, install, process
 from ...artifacts import LITESTREAM_VERSION
+from ...binaries import EXECUTABLE, LIBRARY, Kind
 from ...configuration import Configuration
 from ...errors import CommandFailed, LitestreamError
 from ...go_flags import SubcommandParser
@@ -67,7 +68,9 @@ class Command(BaseCommand):
                 case "verify":
                     self._verify(options)
                 case "install":
-                    self._install(options)
+                    self._install(EXECUTABLE, options)
+                case "vfs-install":
+                    self._install(LIBRARY, options)
                 case _:
                     self._litestream(subcommand, options)
         except CommandFailed as error:
@@ -105,9 +108,10 @@ class Command(BaseCommand):
             configuration.to_yaml(show_secrets=options["show_secrets"]), ending=""
         )
 
-    def _install(self, options: dict[str, Any]) -> None:
+    def _install(self, kind: Kind, options: dict[str, Any]) -> None:
         self._refuse(options["rest"])
         path = install.install(
+            kind,
             platform=options["platform"],
             directory=Path(options["dest"]) if options["dest"] else None,
             source=options["from"],
