@@ -18,6 +18,10 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from . import replicas
+from .replicas import Replica
+from .settings_problems import Problem, wrong_value
+
 # The keys of Litestream 0.5.17's configuration at any depth, as its binary names
 # them. Another key is passed on as it is, unless it looks like one misspelt:
 # Litestream ignores a key it does not know without a word.
@@ -61,21 +65,9 @@ OPTIONS: Mapping[str, Option] = {
         expected="a list of dictionaries such as [{'path': 'default'}]",
         default=(),
     ),
-    "vfs": Option(types=(dict,), expected="a dictionary"),
+    "vfs": Option(types=(dict,), expected=replicas.EXPECTED, default={}),
     "vfs_eager": Option(types=(bool,), expected="True or False", default=False),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Something in ``settings.LITESTREAM`` that is not as it must be.
-
-    ``id`` is the number of the system check that reports it.
-    """
-
-    id: str
-    message: str
-    hint: str
 
 
 class AppSettings:
@@ -115,6 +107,21 @@ class AppSettings:
             for problem in _entry_problems(index, entry):
                 raise ImproperlyConfigured(problem.message)
         return [dict(entry) for entry in entries]
+
+    @property
+    def vfs(self) -> tuple[Replica, ...]:
+        """The read replicas."""
+        return replicas.read(self._read("vfs"))
+
+    @property
+    def vfs_eager(self) -> bool:
+        """Whether the VFS is loaded with the project and not at the first use."""
+        return bool(self._read("vfs_eager"))
+
+    @property
+    def pin_seconds(self) -> float:
+        """How long a client that wrote reads from the primary without a daemon."""
+        return replicas.pin_seconds(self._read("vfs"))
 
     @property
     def passed_on(self) -> dict[str, Any]:
@@ -157,6 +164,8 @@ def problems() -> list[Problem]:
     if isinstance(entries := dictionary.get("dbs", ()), list | tuple):
         for index, entry in enumerate(entries):
             found.extend(_entry_problems(index, entry))
+    if isinstance(vfs := dictionary.get("vfs", {}), dict):
+        found.extend(replicas.problems(vfs))
     found.extend(_key_problems(dictionary))
     return found
 
@@ -172,39 +181,28 @@ def _dictionary() -> dict[str, Any]:
 
 
 def _type_problem(name: str, value: Any) -> Problem:
-    return Problem(
-        id="E001",
-        message=f"settings.LITESTREAM['{name}'] is improperly configured: expected "
-        f"{OPTIONS[name].expected}, got {value!r}.",
-        hint=f"Make it {OPTIONS[name].expected}.",
-    )
+    where = f"settings.LITESTREAM['{name}']"
+    return wrong_value(where, OPTIONS[name].expected, value)
 
 
 def _entry_problems(index: int, entry: Any) -> Iterator[Problem]:
     where = f"settings.LITESTREAM['dbs'][{index}]"
 
-    def problem(place: str, expected: str, value: Any) -> Problem:
-        return Problem(
-            id="E001",
-            message=f"{where}{place} is improperly configured: expected {expected}, "
-            f"got {value!r}.",
-            hint=f"Make it {expected}.",
-        )
-
     if not isinstance(entry, dict):
-        yield problem("", "a dictionary such as {'path': 'default'}", entry)
+        yield wrong_value(where, "a dictionary such as {'path': 'default'}", entry)
         return
     if not entry.get("path") and not entry.get("dir"):
-        yield problem(
-            "", "a 'path' (a database alias or a path) or a 'dir'", sorted(entry)
+        yield wrong_value(
+            where, "a 'path' (a database alias or a path) or a 'dir'", sorted(entry)
         )
     for key in ("path", "dir"):
         if entry.get(key) and not isinstance(entry[key], str | Path):
-            yield problem(f"['{key}']", "a database alias or a path", entry[key])
+            place = f"{where}['{key}']"
+            yield wrong_value(place, "a database alias or a path", entry[key])
     if not isinstance(replica := entry.get("replica", {}), dict):
         # The value may be a URL with a password in it.
-        yield problem(
-            "['replica']",
+        yield wrong_value(
+            f"{where}['replica']",
             "a dictionary such as {'url': 's3://bucket/path'}",
             type(replica),
         )

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
 
@@ -31,12 +32,7 @@ class ManagedDatabase:
 
 
 class Daemon:
-    """The daemon that listens on a control socket, asked but never told.
-
-    ``POST /sync`` is not here. Where it is the request that opens a database or
-    that checkpoints it, Litestream 0.5.17 gives its lock on the WAL up with the end
-    of the request; SQLite may then overwrite commits that have not been replicated,
-    and the backup lacks them.
+    """The daemon that listens on a control socket.
 
     ``timeout`` (seconds) bounds each call. Every call raises
     ``DaemonUnavailable`` where nothing answers in time and ``DaemonError`` where
@@ -78,10 +74,33 @@ class Daemon:
             for entry in listed
         )
 
-    def _ask(self, path: str) -> dict[str, Any]:
+    def txid(self, database: Path) -> int:
+        """Return the newest transaction the daemon has cut from the database's WAL.
+
+        It cuts once a second: commits of the last second may have no TXID yet.
+        """
+        answer = self._ask(f"/txid?{urlencode({'path': os.fspath(database)})}")
+        return _field(answer, "txid", int)
+
+    def sync(self, database: Path) -> int:
+        """Have the database's WAL cut now; return a TXID that holds every commit so far.
+
+        Nothing is said of when to be done. A request with ``wait`` or ``timeout`` ends
+        a transaction of Litestream 0.5.17's with itself, and with that the lock which
+        keeps SQLite from overwriting commits that are not replicated yet: the backup
+        lacks them then. What the client here gives up waiting for goes on in the
+        daemon.
+        """
+        answer = self._ask("/sync", tell={"path": os.fspath(database)})
+        return _field(answer, "txid", int)
+
+    def _ask(self, path: str, *, tell: dict[str, str] | None = None) -> dict[str, Any]:
         self._try_connecting()
         try:
-            response = self._client.get(path)
+            if tell is None:
+                response = self._client.get(path)
+            else:
+                response = self._client.post(path, json=tell)
         except httpx.TimeoutException as error:
             raise DaemonUnavailable(
                 f"The daemon on {self.socket} gave no answer within "
@@ -98,7 +117,7 @@ class Daemon:
         if not isinstance(answer, dict):
             raise DaemonError(
                 f"What answers on {self.socket} is not a Litestream daemon: "
-                f"GET {path} gave status {response.status_code} and no JSON."
+                f"{path} gave status {response.status_code} and no JSON."
             )
         if response.is_error:
             reason = (

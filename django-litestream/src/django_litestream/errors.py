@@ -9,6 +9,7 @@ LitestreamError
 ├── UnknownDatabase     neither an alias nor a path
 ├── NotASQLiteFile      an alias Litestream cannot replicate
 ├── ConfigurationError  settings that ask for what cannot be
+├── MomentNotHeld       a moment before the oldest backup
 ├── PrivateFileError    no place for the configuration file
 ├── DaemonError         the daemon refused or talked nonsense
 │   └── DaemonUnavailable   nobody answered in time
@@ -18,6 +19,8 @@ LitestreamError
 
 A setting of a wrong type raises Django's ``ImproperlyConfigured`` instead.
 """
+
+from datetime import datetime
 
 
 class LitestreamError(Exception):
@@ -62,6 +65,14 @@ class NotASQLiteFile(LitestreamError):
 
 class ConfigurationError(LitestreamError):
     """The settings, each right by itself, ask for something that cannot be."""
+
+
+class MomentNotHeld(LitestreamError, ValueError):
+    """A moment of which the replica has nothing; ``oldest`` is the first it has."""
+
+    def __init__(self, message: str, *, oldest: datetime) -> None:
+        super().__init__(message)
+        self.oldest = oldest
 
 
 class PrivateFileError(LitestreamError):

@@ -1,0 +1,281 @@
+"""Django's SQLite backend on a replica that is read through Litestream's VFS."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db.backends.sqlite3 import base as sqlite3_backend
+from django.db.utils import NotSupportedError, OperationalError
+
+from ....redaction import redact_url
+from ....replicas import OPTION_PREFIX, Replica
+from ....vfs.diagnosis import diagnose
+from ....vfs.forks import ReplicaConnection, forks
+from ....vfs.loading import ensure_vfs_loaded
+from ....vfs.opening import Opener, OpeningFailed, forget, opener
+from ....vfs.uri import connection_uri, is_vfs_name
+from .client import DatabaseClient
+from .features import DatabaseFeatures
+from .snapshot import Snapshots
+from .travels import travels
+
+# Litestream's own, which SQLite's cache is made as large as: a page that is found in
+# the latter costs no call into Go.
+_PAGE_CACHE = 10_485_760
+
+_READS = ("SELECT", "WITH", "VALUES", "EXPLAIN")
+_READ_ONLY = frozenset({sqlite3.SQLITE_READONLY})
+# What a connection answers that has lost its way to the storage.
+_LOST = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+
+class Cursor(sqlite3_backend.SQLiteCursorWrapper):
+    """A cursor that reads from the connection's newest snapshot."""
+
+    wrapper: DatabaseWrapper
+
+    def execute(self, query: str, params: Any = None) -> Any:
+        return self._run(super().execute, query, params)
+
+    def executemany(self, query: str, param_list: Any) -> Any:
+        return self._run(super().executemany, query, param_list)
+
+    def _run(self, execute: Callable[..., Any], query: str, params: Any) -> Any:
+        self.wrapper.prepare_to_run(query)
+        if self.connection is not self.wrapper.connection:
+            # The connection was replaced; a cursor can be moved to another one.
+            sqlite3.Cursor.__init__(self, self.wrapper.connection)
+        try:
+            return execute(query, params)
+        except sqlite3.Error as error:
+            raise self.wrapper.explained(error) from error
+
+
+class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
+    """One thread's connection to a replica.
+
+    Where the test runner has made the alias a mirror of its primary it is a
+    connection of Django's SQLite backend, and nothing else.
+    """
+
+    display_name = "Litestream replica"
+    client_class = DatabaseClient
+    features_class = DatabaseFeatures
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.snapshots: Snapshots | None = None
+        self._opened_before: ReplicaConnection | None = None
+        self._is_lost = False
+        self._has_left = False
+        if (replica := self.replica) is not None and replica.moment:
+            travels.add(self)
+
+    @property
+    def replica(self) -> Replica | None:
+        """What the alias reads, ``None`` where it is a mirror of its primary."""
+        if not is_vfs_name(self.settings_dict["NAME"]):
+            return None
+        return Replica.from_database(self.alias, self.settings_dict)
+
+    def get_connection_params(self) -> dict[str, Any]:
+        parameters = {
+            name: value
+            for name, value in super().get_connection_params().items()
+            if not name.startswith(OPTION_PREFIX)
+        }
+        if replica := self.replica:
+            uri = connection_uri(parameters["database"], replica)
+            parameters.update(database=uri, factory=ReplicaConnection)
+        return parameters
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> sqlite3.Connection:
+        replica = self.replica
+        if replica is None:
+            self.snapshots = None
+            return super().get_new_connection(conn_params)
+        if self._has_left:
+            raise OperationalError(
+                f"The time travel to '{self.alias}' is over: read inside its block."
+            )
+        ensure_vfs_loaded()
+        connection, self._opened_before = self._opened_before, None
+        if connection is None:
+            try:
+                connection = self._opener(replica).open(
+                    partial(self._open, replica, conn_params), replica.open_timeout
+                )
+            except OpeningFailed as error:
+                raise self._not_opened(replica, str(error)) from error
+        self.snapshots = Snapshots(connection, replica.poll_interval)
+        self._is_lost = False
+        return connection
+
+    def create_cursor(self, name: str | None = None) -> sqlite3.Cursor:
+        if self.snapshots is None:
+            return super().create_cursor(name)
+        cursor = self.connection.cursor(factory=Cursor)
+        assert isinstance(cursor, Cursor)
+        cursor.wrapper = self
+        return cursor
+
+    def prepare_to_run(self, query: str) -> None:
+        """Have the connection on a snapshot that ``query`` may be run on.
+
+        Raises ``OperationalError`` in a child of the process that opened it, and
+        where all that is held is older than ``max_lag_seconds``.
+        """
+        forks.refuse_inherited()
+        snapshots = self.snapshots
+        if snapshots is None or self.in_atomic_block or not self.autocommit:
+            return
+        if not query.lstrip()[:7].upper().startswith(_READS):
+            snapshots.end()
+        elif not snapshots.is_current:
+            self.renew_snapshot()
+
+    def renew_snapshot(self) -> None:
+        """Have the next statements outside of ``atomic()`` share a new snapshot."""
+        assert self.snapshots is not None
+        self.snapshots.end()
+        self._replace_if_stale()
+        self.snapshots.begin()
+
+    def open_without_waiting(self) -> bool:
+        """Whether there is a connection; if not, have one opened for a later call."""
+        if self.connection is not None:
+            return True
+        if (replica := self.replica) is None or forks.inherited:
+            return False
+        connect = partial(self._open, replica, self.get_connection_params())
+        self._opened_before = self._opener(replica).open_now(connect)
+        if self._opened_before is None:
+            return False
+        self.connect()
+        return True
+
+    def explained(self, error: sqlite3.Error) -> Exception:
+        """Return what a user can do something about in place of SQLite's error."""
+        replica = self.replica
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if replica is None or self.snapshots is None:
+            return error
+        if code in _READ_ONLY:
+            return NotSupportedError(
+                f"'{self.alias}' is a read replica of '{replica.primary}' and cannot be "
+                f"written to: write to '{replica.primary}'."
+            )
+        if code in _LOST or str(error) == "SQL logic error":
+            self._is_lost = True
+            return sqlite3.OperationalError(
+                f"The replica '{self.alias}' ({redact_url(replica.url)}) could not be "
+                f"read: {error}."
+            )
+        return error
+
+    def leave(self) -> None:
+        """Never connect again; what is being read in another thread is read on."""
+        self._has_left = True
+        self.connection = None
+        if (replica := self.replica) is not None:
+            forget(_opener_name(replica))
+
+    def prepare_database(self) -> None:
+        if (replica := self.replica) is not None:
+            # Only `migrate` calls this, and a user's mistake is no traceback.
+            raise CommandError(
+                f"'{self.alias}' is a read replica: migrate '{replica.primary}'."
+            )
+
+    def _start_transaction_under_autocommit(self) -> None:
+        forks.refuse_inherited()
+        if self.snapshots is not None:
+            self.snapshots.end()
+            self._replace_if_stale()
+            self.snapshots.look()
+        super()._start_transaction_under_autocommit()
+
+    def _close(self) -> None:
+        # To close an inherited connection waits for ever.
+        if not forks.inherited:
+            super()._close()
+
+    def _replace_if_stale(self) -> None:
+        """Open another connection in place of one whose poller is wedged.
+
+        Litestream's poller may fail for good, without an error
+        (https://github.com/benbjohnson/litestream/issues/1460).
+        """
+        assert self.snapshots is not None
+        replica = self.replica
+        if replica is None:
+            return
+        age = 0.0 if replica.moment else self.snapshots.poll_age()
+        if age <= replica.reopen_after and not self._is_lost:
+            return
+        opener = self._opener(replica)
+        connect = partial(self._open, replica, self.get_connection_params())
+        self._opened_before = opener.open_again(connect, replica.open_timeout)
+        if self._opened_before is not None:
+            # Not closed: a result that is still being read is read to its end.
+            self.connection = None
+            self.connect()
+        elif replica.max_lag_seconds is not None and age > replica.max_lag_seconds:
+            reason = opener.reason or "its storage does not answer"
+            raise OperationalError(
+                f"The replica '{self.alias}' ({redact_url(replica.url)}) was last polled "
+                f"{age:.0f} s ago, more than its max_lag_seconds of "
+                f"{replica.max_lag_seconds:g} s, and cannot be opened anew: {reason}."
+            )
+
+    def _opener(self, replica: Replica) -> Opener:
+        return opener(_opener_name(replica), partial(diagnose, replica.url))
+
+    def _open(self, replica: Replica, parameters: dict[str, Any]) -> ReplicaConnection:
+        """Open a connection, however long it takes."""
+        connection: ReplicaConnection = super().get_new_connection(parameters)
+        forks.watch(connection)
+        size = replica.cache_size or _PAGE_CACHE
+        connection.execute(f"PRAGMA cache_size = -{size // 1024}")
+        if replica.moment is not None:
+            _travel(connection, replica.moment)
+        return connection
+
+    def _not_opened(self, replica: Replica, reason: str) -> OperationalError:
+        what = reason or f"nothing came within {replica.open_timeout:g} s"
+        return OperationalError(
+            f"The replica '{self.alias}' ({redact_url(replica.url)}) cannot be opened: "
+            f"{what}."
+        )
+
+
+def _opener_name(replica: Replica) -> str:
+    return f"{replica.alias} {replica.url}"
+
+
+def _travel(connection: sqlite3.Connection, moment: str) -> None:
+    """Have ``connection`` read the database as it was at ``moment``.
+
+    Raises ``sqlite3.OperationalError`` where it cannot.
+    """
+    # Where the PRAGMA has worked its row has no columns, which sqlite3 chokes on in
+    # several ways, so what came of it is read back.
+    with suppress(MemoryError, sqlite3.Error):
+        connection.execute(f"PRAGMA litestream_time = '{moment}'").fetchall()
+    (shown,) = connection.execute("PRAGMA litestream_time").fetchone()
+    if datetime.fromisoformat(shown) != datetime.fromisoformat(moment):
+        raise sqlite3.OperationalError(f"it stays at {shown}")

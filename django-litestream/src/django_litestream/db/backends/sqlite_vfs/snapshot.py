@@ -1,0 +1,68 @@
+"""The read transactions on a connection to a replica."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+
+class Snapshots:
+    """The one snapshot that statements outside of ``atomic()`` share for a while.
+
+    Litestream's VFS goes through its index of all pages when a transaction begins and
+    SQLite then drops its page cache, so a transaction for each statement would cost
+    in proportion to the size of the database.
+
+    ``lifetime`` is in seconds. ``txid`` is a transaction that the newest snapshot
+    holds, with all before it.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, lifetime: float) -> None:
+        self._connection = connection
+        self._lifetime = lifetime
+        self._opened = time.monotonic()
+        self._ends = 0.0
+        self._is_shared = False
+        self.txid = 0
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a statement may be read from the shared snapshot."""
+        return (
+            self._is_shared
+            and time.monotonic() < self._ends
+            and self._connection.in_transaction
+        )
+
+    def begin(self) -> None:
+        """Begin a snapshot that statements share until it ends or is too old."""
+        self.look()
+        self._connection.execute("BEGIN")
+        self._is_shared = True
+        self._ends = time.monotonic() + self._lifetime
+
+    def end(self) -> None:
+        """End the shared snapshot, if there is one."""
+        if self._is_shared and self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+        self._is_shared = False
+
+    def look(self) -> None:
+        """Note the newest transaction, which the next snapshot will hold."""
+        self.txid = self.newest_txid()
+
+    def newest_txid(self) -> int:
+        """Return the newest transaction the connection has.
+
+        In the middle of a snapshot it may be a newer one than can be read.
+        """
+        return int(self._pragma("txid"), 16)
+
+    def poll_age(self) -> float:
+        """Return the seconds since the replica was polled with success, or opened."""
+        polled = float(self._pragma("lag"))
+        return polled if polled >= 0 else time.monotonic() - self._opened
+
+    def _pragma(self, name: str) -> str:
+        row = self._connection.execute(f"PRAGMA litestream_{name}").fetchone()
+        return str(row[0])
