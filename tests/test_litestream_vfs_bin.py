@@ -11,6 +11,7 @@ import pytest
 
 import litestream_vfs_bin
 from django_litestream.artifacts import current_platform, find_artifact
+from django_litestream.vfs import loading
 
 # In a process of its own: Go's run-time starts with the library and never ends.
 LOOK_UP = """\
@@ -40,6 +41,11 @@ def test_the_library_has_the_entry_point() -> None:
     found = look_up(litestream_vfs_bin.ENTRYPOINT)
     assert (found.returncode, found.stderr) == (0, "")
     assert "sqlite3_no_such_init" in look_up("sqlite3_no_such_init").stderr
+
+
+def test_the_app_calls_the_same_entry_point() -> None:
+    """It names it again, as a library may have come without this package."""
+    assert loading.ENTRYPOINT == litestream_vfs_bin.ENTRYPOINT
 
 
 def test_a_lost_library_is_one_line(
