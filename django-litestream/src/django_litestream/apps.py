@@ -1,7 +1,12 @@
 from django.apps import AppConfig
 from django.core.checks import register
+from django.core.signals import request_started
+from django.db import connections
+from django.db.backends.signals import connection_created
 
-from . import checks
+from . import checks, routing
+from .conf import app_settings
+from .vfs import ensure_vfs_loaded
 
 
 class LitestreamConfig(AppConfig):
@@ -15,5 +20,12 @@ class LitestreamConfig(AppConfig):
             checks.check_extension,
             checks.check_environment,
             checks.check_journal_mode,
+            checks.check_replicas,
         ):
             register(check, "litestream")
+        request_started.connect(routing.forget_unit)
+        connection_created.connect(routing.watch_writes)
+        for connection in connections.all(initialized_only=True):
+            routing.watch_writes(connection)
+        if app_settings.vfs_eager:
+            ensure_vfs_loaded()

@@ -6,18 +6,37 @@ None of them touches the network or waits for a lock.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from . import binaries, conf, config, databases
 from .artifacts import LITESTREAM_VERSION
 from .configuration import Configuration
 from .errors import BinaryNotFound, ExtensionNotFound, LitestreamError
+from .replicas import Replica
+from .topology import topology
+from .vfs.environment import initial_environment
 
+_SEE_REPLICAS = "Make the entry with django_litestream.get_vfs_databases()."
+_S3_KEYS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LITESTREAM_ACCESS_KEY_ID",
+    "LITESTREAM_S3_ENDPOINT",
+    "LITESTREAM_SECRET_ACCESS_KEY",
+)
+# By the scheme of a replica's URL, what the VFS takes from the environment.
+_CREDENTIALS = {
+    "abs": ("LITESTREAM_AZURE_ACCOUNT_KEY", "LITESTREAM_AZURE_SAS_TOKEN"),
+    "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"),
+    "s3": _S3_KEYS,
+}
 _SEE_CONFIG = "`manage.py litestream config` prints what becomes of the settings."
 
 
@@ -132,6 +151,74 @@ def check_journal_mode(
         )
         for database in configuration.databases
         if databases.is_wal(database.path) is False
+    ]
+
+
+def check_replicas(
+    app_configs: Sequence[AppConfig] | None, **options: Any
+) -> list[CheckMessage]:
+    """E006: no primary. W005: no mirror. W006: credentials. W007: hydration."""
+    try:
+        replicas = topology().replicas
+    except ImproperlyConfigured as error:
+        return [Error(str(error), hint=_SEE_REPLICAS, id="litestream.E007")]
+    messages: list[CheckMessage] = []
+    for alias, replica in replicas.items():
+        if replica.primary not in connections.settings:
+            messages.append(
+                Error(
+                    f"The primary of the replica '{alias}' is '{replica.primary}', "
+                    "which settings.DATABASES does not have.",
+                    hint="Name an alias of settings.DATABASES in "
+                    f"settings.LITESTREAM['vfs']['{alias}']['primary'].",
+                    id="litestream.E006",
+                )
+            )
+        if not connections.settings[alias]["TEST"].get("MIRROR"):
+            messages.append(
+                Warning(
+                    f"settings.DATABASES['{alias}'] is a replica without "
+                    "['TEST']['MIRROR']: tests would read what is really replicated.",
+                    hint=_SEE_REPLICAS,
+                    id="litestream.W005",
+                )
+            )
+        if replica.hydration:
+            messages.append(
+                Warning(
+                    f"The 'hydration' of the replica '{alias}' is not switched on: "
+                    "with it Litestream 0.5.17 shows a transaction the pages of "
+                    "several moments.",
+                    hint="Give it a 'cache_size' as large as the database instead.",
+                    id="litestream.W007",
+                )
+            )
+    return messages + _invisible_credentials(replicas.values())
+
+
+def _invisible_credentials(replicas: Iterable[Replica]) -> list[CheckMessage]:
+    """W006: credentials that came into the environment too late for the VFS."""
+    initial = initial_environment()
+    needed = {
+        name
+        for replica in replicas
+        for name in _CREDENTIALS.get(replica.url.partition(":")[0], ())
+    }
+    if initial is None:
+        return []
+    late = sorted(
+        name for name in needed if os.environ.get(name) and name not in initial
+    )
+    if not late:
+        return []
+    return [
+        Warning(
+            f"{', '.join(late)} came into os.environ after this process had started, "
+            "where Litestream's VFS cannot see it: replicas will be refused.",
+            hint="Set it where the process is started, not in a .env file that Python "
+            "reads.",
+            id="litestream.W006",
+        )
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,14 +56,20 @@ class Cursor(sqlite3_backend.SQLiteCursorWrapper):
         return self._run(super().executemany, query, param_list)
 
     def _run(self, execute: Callable[..., Any], query: str, params: Any) -> Any:
-        self.wrapper.prepare_to_run(query)
-        if self.connection is not self.wrapper.connection:
+        wrapper = self.wrapper
+        if wrapper.snapshots is not None:
+            wrapper.snapshots.readers.discard(self)
+        wrapper.prepare_to_run(query)
+        if self.connection is not wrapper.connection:
             # The connection was replaced; a cursor can be moved to another one.
-            sqlite3.Cursor.__init__(self, self.wrapper.connection)
+            sqlite3.Cursor.__init__(self, wrapper.connection)
         try:
-            return execute(query, params)
+            result = execute(query, params)
         except sqlite3.Error as error:
-            raise self.wrapper.explained(error) from error
+            raise wrapper.explained(error) from error
+        if wrapper.snapshots is not None:
+            wrapper.snapshots.readers.add(self)
+        return result
 
 
 class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
@@ -79,6 +86,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.snapshots: Snapshots | None = None
+        self._reads: Replica | None = None
         self._opened_before: ReplicaConnection | None = None
         self._is_lost = False
         self._has_left = False
@@ -104,7 +112,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> sqlite3.Connection:
-        replica = self.replica
+        self._reads = replica = self.replica
         if replica is None:
             self.snapshots = None
             return super().get_new_connection(conn_params)
@@ -146,33 +154,51 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         if not query.lstrip()[:7].upper().startswith(_READS):
             snapshots.end()
         elif not snapshots.is_current:
-            self.renew_snapshot()
+            snapshots.end()
+            self._replace_if_stale()
+            # It may be another connection's now.
+            self.snapshots.begin()
 
-    def renew_snapshot(self) -> None:
-        """Have the next statements outside of ``atomic()`` share a new snapshot."""
-        assert self.snapshots is not None
-        self.snapshots.end()
-        self._replace_if_stale()
-        self.snapshots.begin()
+    def is_live(self) -> bool:
+        """Whether there is a connection that follows the replica.
 
-    def open_without_waiting(self) -> bool:
-        """Whether there is a connection; if not, have one opened for a later call."""
-        if self.connection is not None:
-            return True
-        if (replica := self.replica) is None or forks.inherited:
+        If not, one is opened for a later call. Never waits.
+        """
+        if self.connection is not None and self._reads is not None:
+            if not self._is_stale(self._reads):
+                return True
+        elif _in_event_loop():
+            return False
+        replica = self.replica
+        if replica is None or forks.inherited or self._has_left:
             return False
         connect = partial(self._open, replica, self.get_connection_params())
-        self._opened_before = self._opener(replica).open_now(connect)
-        if self._opened_before is None:
+        return self._replace(self._opener(replica).open_now(connect))
+
+    def is_ready(self, txid: int = 0) -> bool:
+        """Whether what is read next holds the transaction ``txid``, and needs no wait.
+
+        If not, what it takes is begun for a later call.
+        """
+        snapshots = self.snapshots
+        if snapshots is not None and snapshots.is_current:
+            if snapshots.txid >= txid:
+                return True
+        elif not self.is_live():
             return False
-        self.connect()
-        return True
+        snapshots = self.snapshots
+        if snapshots is None or self.in_atomic_block or not self.autocommit:
+            return snapshots is not None and snapshots.txid >= txid
+        if txid:
+            snapshots.end()
+            snapshots.begin()
+        return snapshots.txid >= txid
 
     def explained(self, error: sqlite3.Error) -> Exception:
         """Return what a user can do something about in place of SQLite's error."""
-        replica = self.replica
+        replica = self._reads
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if replica is None or self.snapshots is None:
+        if replica is None:
             return error
         if code in _READ_ONLY:
             return NotSupportedError(
@@ -220,27 +246,40 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         Litestream's poller may fail for good, without an error
         (https://github.com/benbjohnson/litestream/issues/1460).
         """
-        assert self.snapshots is not None
-        replica = self.replica
-        if replica is None:
-            return
-        age = 0.0 if replica.moment else self.snapshots.poll_age()
-        if age <= replica.reopen_after and not self._is_lost:
+        replica = self._reads
+        if replica is None or not self._is_stale(replica):
             return
         opener = self._opener(replica)
         connect = partial(self._open, replica, self.get_connection_params())
-        self._opened_before = opener.open_again(connect, replica.open_timeout)
-        if self._opened_before is not None:
-            # Not closed: a result that is still being read is read to its end.
-            self.connection = None
-            self.connect()
-        elif replica.max_lag_seconds is not None and age > replica.max_lag_seconds:
+        if self._replace(opener.open_again(connect, replica.open_timeout)):
+            return
+        age = self._poll_age(replica)
+        if replica.max_lag_seconds is not None and age > replica.max_lag_seconds:
             reason = opener.reason or "its storage does not answer"
             raise OperationalError(
                 f"The replica '{self.alias}' ({redact_url(replica.url)}) was last polled "
                 f"{age:.0f} s ago, more than its max_lag_seconds of "
                 f"{replica.max_lag_seconds:g} s, and cannot be opened anew: {reason}."
             )
+
+    def _is_stale(self, replica: Replica) -> bool:
+        return self._is_lost or self._poll_age(replica) > replica.reopen_after
+
+    def _poll_age(self, replica: Replica) -> float:
+        # A moment in the past is not polled.
+        if replica.moment is not None or self.snapshots is None:
+            return 0.0
+        return self.snapshots.poll_age()
+
+    def _replace(self, connection: ReplicaConnection | None) -> bool:
+        """Go on with another connection, if there is one."""
+        if connection is None:
+            return False
+        self._opened_before = connection
+        # The one before is not closed: a result is read to its end.
+        self.connection = None
+        self.connect()
+        return True
 
     def _opener(self, replica: Replica) -> Opener:
         return opener(_opener_name(replica), partial(diagnose, replica.url))
@@ -261,6 +300,14 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             f"The replica '{self.alias}' ({redact_url(replica.url)}) cannot be opened: "
             f"{what}."
         )
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _opener_name(replica: Replica) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from weakref import WeakSet
 
 
 class Snapshots:
@@ -14,7 +15,8 @@ class Snapshots:
     in proportion to the size of the database.
 
     ``lifetime`` is in seconds. ``txid`` is a transaction that the newest snapshot
-    holds, with all before it.
+    holds, with all before it. ``readers`` are cursors that may not have read all of
+    their rows yet: while there is one SQLite stays on the snapshot that it reads from.
     """
 
     def __init__(self, connection: sqlite3.Connection, lifetime: float) -> None:
@@ -24,6 +26,7 @@ class Snapshots:
         self._ends = 0.0
         self._is_shared = False
         self.txid = 0
+        self.readers: WeakSet[sqlite3.Cursor] = WeakSet()
 
     @property
     def is_current(self) -> bool:
@@ -49,7 +52,8 @@ class Snapshots:
 
     def look(self) -> None:
         """Note the newest transaction, which the next snapshot will hold."""
-        self.txid = self.newest_txid()
+        if not self.readers:
+            self.txid = self.newest_txid()
 
     def newest_txid(self) -> int:
         """Return the newest transaction the connection has.

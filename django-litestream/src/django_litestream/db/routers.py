@@ -1,0 +1,89 @@
+"""The router that reads from replicas."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db.models import Model
+
+from .. import health
+from ..routing import current_unit
+from ..topology import topology
+
+
+class LitestreamRouter:
+    """Reads from a healthy replica of a model's primary, writes to the primary.
+
+    A client's own writes are never missed: inside ``atomic()`` on the primary, and for
+    the rest of a request or task that has written, it is the primary that is read, and
+    after that a replica which has the write (see ``LitestreamMiddleware``). No
+    decision waits for a replica. Other routers may say what a model's primary is.
+    """
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
+        known = topology()
+        primary = self._primary(model, hints)
+        if primary not in known.routed:
+            # Of a moment in the past, or nothing of ours.
+            return primary if primary in known.replicas else None
+        watcher = health.watcher()
+        healthy = watcher.healthy(primary) if watcher else ()
+        if not healthy:
+            return primary
+        needed = 0
+        if (unit := current_unit()) is not None:
+            if primary in unit.written:
+                return primary
+            needed = unit.needed.get(primary, 0)
+        if connections[primary].in_atomic_block:
+            return primary
+        first = int(random.random() * len(healthy))
+        for alias in healthy[first:] + healthy[:first]:
+            try:
+                if connections[alias].is_ready(needed):  # type: ignore[attr-defined]
+                    return alias
+            except SynchronousOnlyOperation:
+                break
+        return primary
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
+        # Without an answer Django writes to where the instance was read from.
+        if (instance := hints.get("instance")) is None:
+            return None
+        replica = topology().replicas.get(instance._state.db)
+        if replica is None or replica.moment is not None:
+            return None
+        return _ask_others(model, hints) or replica.primary
+
+    def allow_relation(self, obj1: Model, obj2: Model, **hints: Any) -> bool | None:
+        one, other = obj1._state.db, obj2._state.db
+        if one is None or other is None:
+            return None
+        known = topology()
+        return True if known.primary_of(one) == known.primary_of(other) else None
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        return False if db in topology().replicas else None
+
+    def _primary(self, model: type[Model], hints: dict[str, Any]) -> str:
+        if other := _ask_others(model, hints):
+            return topology().primary_of(other)
+        instance = hints.get("instance")
+        if instance is None or not (alias := instance._state.db):
+            return DEFAULT_DB_ALIAS
+        replica = topology().replicas.get(alias)
+        return alias if replica is None or replica.moment else replica.primary
+
+
+def _ask_others(model: type[Model], hints: dict[str, Any]) -> str | None:
+    """Return where the project's other routers have ``model`` written."""
+    if len(router.routers) == 1:
+        return None
+    for other in router.routers:
+        if not isinstance(other, LitestreamRouter) and hasattr(other, "db_for_write"):
+            if alias := other.db_for_write(model, **hints):
+                return str(alias)
+    return None

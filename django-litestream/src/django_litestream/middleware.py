@@ -1,0 +1,127 @@
+"""A client's own writes are read back by it, whichever process serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.core import signing
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from . import health
+from .conf import app_settings
+from .routing import UnitOfWork, unit_of_work
+from .topology import topology
+from .write_txids import txid_of_commits
+
+COOKIE = "litestream"
+
+# How long a client's writes are remembered, in seconds, where the replicas do not
+# catch up with them: as long as Litestream keeps a snapshot.
+_KEEP = 86_400
+# What no replica ever reaches: Litestream's TXIDs have 63 bits at the most.
+_NEVER = 2**63
+
+
+class LitestreamMiddleware:
+    """Carries the TXIDs that hold a client's writes in a signed cookie.
+
+    ``LitestreamRouter`` lets the client read from a replica once that has reached
+    them. They are asked of the daemon at the end of a request that wrote, and of no
+    other. Where no daemon answers, the client reads from the primary for
+    ``LITESTREAM["vfs"]["pin_seconds"]``.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(
+        self,
+        get_response: Callable[
+            [HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]
+        ],
+    ) -> None:
+        if not topology().routed:
+            raise MiddlewareNotUsed("No replica is read from by the router.")
+        self._get_response: Any = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(
+        self, request: HttpRequest
+    ) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self._is_async:
+            return self._call_async(request)
+        with unit_of_work() as unit:
+            unit.needed = _read(request)
+            response: HttpResponseBase = self._get_response(request)
+            written = {alias: txid_of_commits(alias) for alias in unit.written}
+            _remember(request, response, unit, written)
+        return response
+
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        with unit_of_work() as unit:
+            unit.needed = _read(request)
+            response: HttpResponseBase = await self._get_response(request)
+            ask = sync_to_async(txid_of_commits, thread_sensitive=False)
+            written = {alias: await ask(alias) for alias in unit.written}
+            _remember(request, response, unit, written)
+        return response
+
+
+def _salt() -> str:
+    """Return what makes a cookie void once the project's primaries are others."""
+    return f"{__name__} {sorted(topology().routed)}"
+
+
+def _read(request: HttpRequest) -> dict[str, int]:
+    """Return the TXIDs of the cookie by primary; none of a cookie that is not ours."""
+    needed = _unsigned(request, _KEEP)
+    if _NEVER in needed.values() and not _unsigned(request, app_settings.pin_seconds):
+        return {alias: txid for alias, txid in needed.items() if txid != _NEVER}
+    return needed
+
+
+def _unsigned(request: HttpRequest, max_age: float) -> dict[str, int]:
+    try:
+        value = request.get_signed_cookie(COOKIE, salt=_salt(), max_age=max_age)
+        txids = [int(txid, 16) for txid in value.split(".")]
+    except (KeyError, ValueError, signing.BadSignature):
+        return {}
+    named = zip(sorted(topology().routed), txids, strict=True)
+    return {alias: txid for alias, txid in named if txid}
+
+
+def _remember(
+    request: HttpRequest,
+    response: HttpResponseBase,
+    unit: UnitOfWork,
+    written: dict[str, int | None],
+) -> None:
+    watcher = health.watcher() if unit.needed or written else None
+    needed = {
+        alias: txid
+        for alias, txid in unit.needed.items()
+        if watcher is None or not watcher.have_reached(alias, txid)
+    }
+    for alias, txid in written.items():
+        needed[alias] = txid or _NEVER
+    if needed == unit.needed:
+        return
+    if not needed:
+        response.delete_cookie(COOKIE, samesite="Lax")
+        return
+    pinned_only = set(needed.values()) == {_NEVER}
+    response.set_signed_cookie(
+        COOKIE,
+        ".".join(f"{needed.get(alias, 0):x}" for alias in sorted(topology().routed)),
+        salt=_salt(),
+        max_age=int(app_settings.pin_seconds) + 1 if pinned_only else _KEEP,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
