@@ -6,7 +6,7 @@ None of them touches the network or waits for a lock.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.apps import AppConfig
@@ -120,19 +120,30 @@ def check_environment(
 ) -> list[CheckMessage]:
     """W003: a variable that keeps Litestream's S3 client from starting."""
     configuration = _configuration()
-    if not os.environ.get("AWS_CA_BUNDLE") or not (
-        configuration and configuration.uses_s3
-    ):
-        return []
-    return [
-        Warning(
-            "AWS_CA_BUNDLE is set: Litestream's S3 client does not start with it. "
-            "`manage.py litestream` takes it away from Litestream, and from what "
-            "`replicate -exec` starts, and gives SSL_CERT_FILE in its place.",
-            hint="Unset AWS_CA_BUNDLE and set SSL_CERT_FILE.",
-            id="litestream.W003",
+    messages: list[CheckMessage] = []
+    if os.environ.get("AWS_CA_BUNDLE") and configuration and configuration.uses_s3:
+        messages.append(
+            Warning(
+                "AWS_CA_BUNDLE is set: Litestream's S3 client does not start with it. "
+                "`manage.py litestream` takes it away from Litestream, and from what "
+                "`replicate -exec` starts, and gives SSL_CERT_FILE in its place.",
+                hint="Unset AWS_CA_BUNDLE and set SSL_CERT_FILE.",
+                id="litestream.W003",
+            )
         )
-    ]
+    if (initial_environment() or os.environ).get("AWS_CA_BUNDLE"):
+        messages.extend(
+            Warning(
+                f"This process was started with AWS_CA_BUNDLE, so the replica '{alias}' "
+                "cannot be opened: Litestream's S3 client does not start with it.",
+                hint="Unset AWS_CA_BUNDLE where the process is started and set "
+                "SSL_CERT_FILE.",
+                id="litestream.W003",
+            )
+            for alias, replica in _replicas().items()
+            if replica.url.startswith("s3:")
+        )
+    return messages
 
 
 def check_journal_mode(
@@ -157,7 +168,7 @@ def check_journal_mode(
 def check_replicas(
     app_configs: Sequence[AppConfig] | None, **options: Any
 ) -> list[CheckMessage]:
-    """E006: no primary. W005: no mirror. W006: credentials. W007: hydration."""
+    """E006, E007, W005, W006, W007: what is wrong with the replicas' databases."""
     try:
         replicas = topology().replicas
     except ImproperlyConfigured as error:
@@ -220,6 +231,14 @@ def _invisible_credentials(replicas: Iterable[Replica]) -> list[CheckMessage]:
             id="litestream.W006",
         )
     ]
+
+
+def _replicas() -> Mapping[str, Replica]:
+    """Return the replicas; what is wrong with one of them is E007."""
+    try:
+        return topology().replicas
+    except ImproperlyConfigured:
+        return {}
 
 
 def _configuration() -> Configuration | None:

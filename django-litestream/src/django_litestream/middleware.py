@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -88,10 +89,13 @@ def _read(request: HttpRequest) -> dict[str, int]:
 
 def _unsigned(request: HttpRequest, max_age: float) -> dict[str, int]:
     try:
-        value = request.get_signed_cookie(COOKIE, salt=_salt(), max_age=max_age)
-        txids = [int(txid, 16) for txid in value.split(".")]
-    except (KeyError, ValueError, signing.BadSignature):
+        value = request.get_signed_cookie(
+            COOKIE, salt=_salt(), max_age=timedelta(seconds=max_age)
+        )
+    except (KeyError, signing.BadSignature):
         return {}
+    assert value is not None
+    txids = (int(txid, 16) for txid in value.split("."))
     named = zip(sorted(topology().routed), txids, strict=True)
     return {alias: txid for alias, txid in named if txid}
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from django.db.utils import OperationalError
 
 from . import config, databases
 from .control import Daemon
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
-from .errors import LitestreamError
+from .errors import LitestreamError, UnknownDatabase
 from .redaction import redact_url
+from .topology import topology
 
 # The seconds since the last poll up to which a replica is what its key says.
 _HEALTHY_UP_TO = 60.0
@@ -58,6 +60,18 @@ class ReplicaStatus:
         """What ``vfs-status`` calls it."""
         return Health.of_lag(self.lag_seconds)
 
+    @property
+    def lines(self) -> list[str]:
+        """What ``vfs-status`` prints below the name and the health."""
+        told = {
+            "replica": self.replica_url,
+            "TXID": None if self.txid is None else f"{self.txid:016x}",
+            "last polled": _ago(self.lag_seconds),
+            "behind": None if self.txid is None else _transactions(self.behind),
+            "reason": self.reason or None,
+        }
+        return [f"  {name:<12} {value}" for name, value in told.items() if value]
+
     def as_dict(self) -> dict[str, Any]:
         """Return what ``get_vfs_status`` returns."""
         return {
@@ -84,6 +98,29 @@ def get_vfs_status(alias: str) -> dict[str, Any]:
     return status_of(alias).as_dict()
 
 
+def look_at_all() -> list[ReplicaStatus]:
+    """Return the status of each replica of ``settings.DATABASES``."""
+    return [look_at(alias) for alias in topology().replicas]
+
+
+def look_at(alias: str) -> ReplicaStatus:
+    """Return the status of a replica, also where it cannot be opened.
+
+    Raises ``UnknownDatabase`` for what is no replica.
+    """
+    known = topology().replicas
+    if alias not in known:
+        raise UnknownDatabase(
+            f"There is no replica '{alias}' in settings.DATABASES: there "
+            f"{'are ' + ', '.join(known) if known else 'is none'}."
+        )
+    try:
+        return status_of(alias)
+    except OperationalError as error:
+        url = redact_url(known[alias].url)
+        return ReplicaStatus(alias=alias, replica_url=url, reason=str(error))
+
+
 def status_of(alias: str) -> ReplicaStatus:
     """Return the status that ``get_vfs_status`` tells, with the same errors."""
     connection = connections[alias]
@@ -104,6 +141,16 @@ def status_of(alias: str) -> ReplicaStatus:
         lag_seconds=None if replica.moment else connection.snapshots.poll_age(),
         behind=None if newest is None else max(0, newest - txid),
     )
+
+
+def _ago(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:.0f} s ago"
+
+
+def _transactions(number: int | None) -> str:
+    if number is None:
+        return "unknown: no daemon of the primary answers here"
+    return f"{number} transaction{'' if number == 1 else 's'}"
 
 
 def _newest_of_primary(alias: str) -> int | None:

@@ -20,6 +20,7 @@ class Operand(Enum):
     DATABASE_OR_URL = "DATABASE | REPLICA_URL"
     DATABASE_AND_URLS = "[DATABASE REPLICA_URL ...]"
     DATABASES = "[DATABASE ...]"
+    REPLICAS = "[ALIAS ...]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +284,12 @@ OWN_SUBCOMMANDS: Mapping[str, Subcommand] = {
             name="install",
             help="download the Litestream executable",
             flags=INSTALL_FLAGS,
+        ),
+        Subcommand(
+            name="vfs-status",
+            help="show how far behind the read replicas are",
+            flags=(JSON,),
+            operand=Operand.REPLICAS,
         ),
         Subcommand(
             name="verify",

@@ -82,8 +82,10 @@ def _ask_others(model: type[Model], hints: dict[str, Any]) -> str | None:
     """Return where the project's other routers have ``model`` written."""
     if len(router.routers) == 1:
         return None
-    for other in router.routers:
-        if not isinstance(other, LitestreamRouter) and hasattr(other, "db_for_write"):
-            if alias := other.db_for_write(model, **hints):
-                return str(alias)
-    return None
+    others = (one for one in router.routers if not isinstance(one, LitestreamRouter))
+    answers = (
+        other.db_for_write(model, **hints)
+        for other in others
+        if hasattr(other, "db_for_write")
+    )
+    return next((str(answer) for answer in answers if answer), None)

@@ -26,6 +26,7 @@ from django.core.exceptions import ImproperlyConfigured
 from .. import install
 from ..errors import LitestreamError
 from .forks import forks
+from .standard_output import keep_the_log_out
 
 ENTRYPOINT = "sqlite3_litestreamvfs_init"
 
@@ -80,6 +81,7 @@ def ensure_vfs_loaded() -> None:
 
 def _load(path: Path) -> None:
     sqlite = _sqlite_library()
+    keep_the_log_out()
     try:
         library = ctypes.CDLL(os.fspath(path))
         entry_point = getattr(library, ENTRYPOINT)
@@ -93,11 +95,6 @@ def _load(path: Path) -> None:
     loader = threading.get_ident()
     answers: list[int] = []
 
-    @_Register
-    def register_nothing(extension: int) -> int:
-        return _OK
-
-    @_EntryPoint
     def initialise(database: int, message: int, routines: int | None) -> int:
         if threading.get_ident() == loader and routines and not answers:
             table = (ctypes.c_void_p * _MEMBERS)()
@@ -109,12 +106,14 @@ def _load(path: Path) -> None:
             answers.append(entry_point(database, message, ctypes.addressof(table)))
         return _OK
 
-    _kept_alive.extend([library, register_nothing, initialise])
-    sqlite.sqlite3_auto_extension(initialise)
+    register_nothing = _Register(lambda extension: _OK)
+    callback = _EntryPoint(initialise)
+    _kept_alive.extend([library, register_nothing, callback])
+    sqlite.sqlite3_auto_extension(callback)
     try:
         sqlite3.connect(":memory:").close()
     finally:
-        sqlite.sqlite3_cancel_auto_extension(initialise)
+        sqlite.sqlite3_cancel_auto_extension(callback)
     if answers != [_OK_LOAD_PERMANENTLY]:
         reason = f"it answered {answers[0]}" if answers else "extensions are left out"
         raise ImproperlyConfigured(

@@ -11,13 +11,14 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ... import config, daemon, databases, install, process
+from ... import config, daemon, databases, install, process, replica_status
 from ...artifacts import LITESTREAM_VERSION
 from ...binaries import EXECUTABLE, LIBRARY, Kind
 from ...configuration import Configuration
 from ...errors import CommandFailed, LitestreamError
 from ...go_flags import SubcommandParser
 from ...invocation import Litestream, plan, usable_configuration
+from ...replica_status import Health
 from ...subcommands import OWN_SUBCOMMANDS, SUBCOMMANDS
 from ...verify import Verifier
 from ...verify_report import Verdict
@@ -71,6 +72,8 @@ class Command(BaseCommand):
                     self._install(EXECUTABLE, options)
                 case "vfs-install":
                     self._install(LIBRARY, options)
+                case "vfs-status":
+                    self._vfs_status(options)
                 case _:
                     self._litestream(subcommand, options)
         except CommandFailed as error:
@@ -117,6 +120,31 @@ class Command(BaseCommand):
             source=options["from"],
         )
         self.stdout.write(f"Litestream {LITESTREAM_VERSION} is in {path}")
+
+    def _vfs_status(self, options: dict[str, Any]) -> None:
+        self._refuse([name for name in options["rest"] if name.startswith("-")])
+        statuses = [replica_status.look_at(alias) for alias in options["rest"]]
+        statuses = statuses or replica_status.look_at_all()
+        colours = {
+            Health.HEALTHY: self.style.SUCCESS,
+            Health.LAGGING: self.style.WARNING,
+        }
+        if options["json"]:
+            told = [
+                one.as_dict() | {"status": one.health.value, "reason": one.reason}
+                for one in statuses
+            ]
+            self.stdout.write(json.dumps(told, indent=2))
+        else:
+            for one in statuses:
+                colour = colours.get(one.health, self.style.ERROR)
+                self.stdout.write(f"{one.alias}: {colour(one.health.value)}")
+                self.stdout.write("\n".join(one.lines))
+        if unwell := [one for one in statuses if one.health is not Health.HEALTHY]:
+            raise CommandError(
+                "Not healthy: "
+                + ", ".join(f"{one.alias} ({one.health.value})" for one in unwell)
+            )
 
     def _verify(self, options: dict[str, Any]) -> None:
         names = options["rest"]

@@ -115,7 +115,8 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         self._reads = replica = self.replica
         if replica is None:
             self.snapshots = None
-            return super().get_new_connection(conn_params)
+            mirror: sqlite3.Connection = super().get_new_connection(conn_params)
+            return mirror
         if self._has_left:
             raise OperationalError(
                 f"The time travel to '{self.alias}' is over: read inside its block."
@@ -134,11 +135,13 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         return connection
 
     def create_cursor(self, name: str | None = None) -> sqlite3.Cursor:
+        cursor: sqlite3.Cursor
         if self.snapshots is None:
-            return super().create_cursor(name)
-        cursor = self.connection.cursor(factory=Cursor)
-        assert isinstance(cursor, Cursor)
-        cursor.wrapper = self
+            cursor = super().create_cursor(name)
+        else:
+            cursor = self.connection.cursor(factory=Cursor)
+            assert isinstance(cursor, Cursor)
+            cursor.wrapper = self
         return cursor
 
     def prepare_to_run(self, query: str) -> None:
@@ -156,8 +159,9 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         elif not snapshots.is_current:
             snapshots.end()
             self._replace_if_stale()
-            # It may be another connection's now.
-            self.snapshots.begin()
+            # It may be another connection by now.
+            if self.snapshots is not None:
+                self.snapshots.begin()
 
     def is_live(self) -> bool:
         """Whether there is a connection that follows the replica.
@@ -216,7 +220,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
     def leave(self) -> None:
         """Never connect again; what is being read in another thread is read on."""
         self._has_left = True
-        self.connection = None
+        self.connection = self.snapshots = None
         if (replica := self.replica) is not None:
             forget(_opener_name(replica))
 
@@ -233,12 +237,12 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             self.snapshots.end()
             self._replace_if_stale()
             self.snapshots.look()
-        super()._start_transaction_under_autocommit()
+        super()._start_transaction_under_autocommit()  # type: ignore[misc]
 
     def _close(self) -> None:
         # To close an inherited connection waits for ever.
         if not forks.inherited:
-            super()._close()
+            super()._close()  # type: ignore[misc]
 
     def _replace_if_stale(self) -> None:
         """Open another connection in place of one whose poller is wedged.
