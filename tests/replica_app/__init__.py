@@ -1,0 +1,1 @@
+"""What is read from replicas in the tests."""
