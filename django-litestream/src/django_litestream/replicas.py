@@ -59,6 +59,12 @@ class Replica:
         """The age of the last successful poll past which a poller counts as wedged."""
         return max(3 * self.poll_interval, 5.0)
 
+    @property
+    def suspect_after(self) -> float:
+        """The age of the last successful poll past which the storage may be away."""
+        # Litestream tells it in whole seconds.
+        return max(self.poll_interval, 1.0)
+
     def as_database(self) -> dict[str, Any]:
         """Return the entry of ``DATABASES``."""
         options = {

@@ -66,7 +66,15 @@ class LitestreamRouter:
         return True if known.primary_of(one) == known.primary_of(other) else None
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
-        return False if db in topology().replicas else None
+        replica = topology().replicas.get(db)
+        if replica is None:
+            return None
+        # With a model it is asked for what is done with the model's rows: `dumpdata`
+        # would leave them out. The backend refuses to migrate before this is asked.
+        if "model" in hints:
+            allowed: bool = router.allow_migrate(replica.primary, app_label, **hints)
+            return allowed
+        return False
 
     def _primary(self, model: type[Model], hints: dict[str, Any]) -> str:
         if other := _ask_others(model, hints):

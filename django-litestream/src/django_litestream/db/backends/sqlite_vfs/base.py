@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -16,6 +17,7 @@ from django.db.utils import NotSupportedError, OperationalError
 
 from ....redaction import redact_url
 from ....replicas import OPTION_PREFIX, Replica
+from ....vfs.bounded import run_bounded
 from ....vfs.diagnosis import diagnose
 from ....vfs.forks import ReplicaConnection, forks
 from ....vfs.loading import ensure_vfs_loaded
@@ -48,12 +50,30 @@ class Cursor(sqlite3_backend.SQLiteCursorWrapper):
     """A cursor that reads from the connection's newest snapshot."""
 
     wrapper: DatabaseWrapper
+    _is_left = False
+
+    def close(self) -> None:
+        # What still reads cannot be closed.
+        if not self._is_left:
+            super().close()
 
     def execute(self, query: str, params: Any = None) -> Any:
         return self._run(super().execute, query, params)
 
     def executemany(self, query: str, param_list: Any) -> Any:
         return self._run(super().executemany, query, param_list)
+
+    def fetchone(self) -> Any:
+        return self._read(super().fetchone)
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        return self._read(partial(super().fetchmany, size or self.arraysize))
+
+    def fetchall(self) -> list[Any]:
+        return self._read(super().fetchall)
+
+    def __next__(self) -> Any:
+        return self._read(super().__next__)
 
     def _run(self, execute: Callable[..., Any], query: str, params: Any) -> Any:
         wrapper = self.wrapper
@@ -63,13 +83,22 @@ class Cursor(sqlite3_backend.SQLiteCursorWrapper):
         if self.connection is not wrapper.connection:
             # The connection was replaced; a cursor can be moved to another one.
             sqlite3.Cursor.__init__(self, wrapper.connection)
-        try:
-            result = execute(query, params)
-        except sqlite3.Error as error:
-            raise wrapper.explained(error) from error
+        result = self._read(partial(execute, query, params))
         if wrapper.snapshots is not None:
             wrapper.snapshots.readers.add(self)
         return result
+
+    def _read[T](self, read: Callable[[], T]) -> T:
+        """Read from the storage, in bounded time where it may not answer."""
+        try:
+            if self.wrapper.is_suspect:
+                return self.wrapper.read_in_time(read)
+            return read()
+        except sqlite3.Error as error:
+            raise self.wrapper.explained(error) from error
+        except TimeoutError:
+            self._is_left = True
+            raise self.wrapper.left_reading() from None
 
 
 class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
@@ -90,6 +119,8 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         self._opened_before: ReplicaConnection | None = None
         self._is_lost = False
         self._has_left = False
+        self.is_suspect = False
+        self._suspected_at = 0.0
         if (replica := self.replica) is not None and replica.moment:
             travels.add(self)
 
@@ -131,7 +162,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             except OpeningFailed as error:
                 raise self._not_opened(replica, str(error)) from error
         self.snapshots = Snapshots(connection, replica.poll_interval)
-        self._is_lost = False
+        self._is_lost = self.is_suspect = False
         return connection
 
     def create_cursor(self, name: str | None = None) -> sqlite3.Cursor:
@@ -152,7 +183,10 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         """
         forks.refuse_inherited()
         snapshots = self.snapshots
-        if snapshots is None or self.in_atomic_block or not self.autocommit:
+        if snapshots is None:
+            return
+        if self.in_atomic_block or not self.autocommit:
+            self._suspect_anew()
             return
         if not query.lstrip()[:7].upper().startswith(_READS):
             snapshots.end()
@@ -161,7 +195,29 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             self._replace_if_stale()
             # It may be another connection by now.
             if self.snapshots is not None:
+                self._suspect_anew()
                 self.snapshots.begin()
+
+    def read_in_time[T](self, read: Callable[[], T]) -> T:
+        """Return what ``read`` returns, or raise ``TimeoutError``."""
+        assert self._reads is not None
+        return run_bounded(read, self._reads.open_timeout)
+
+    def left_reading(self) -> OperationalError:
+        """Leave the connection to a thread that still reads; return why.
+
+        Nobody else may use it, so the next statement is run on another one.
+        """
+        assert self._reads is not None
+        replica = self._reads
+        self.connection = self.snapshots = None
+        if self.in_atomic_block:
+            self.closed_in_transaction = self.needs_rollback = True
+        reason = diagnose(replica.url) or "its storage does not answer"
+        return OperationalError(
+            f"The replica '{self.alias}' ({redact_url(replica.url)}) could not be read "
+            f"within {replica.open_timeout:g} s: {reason}."
+        )
 
     def is_live(self) -> bool:
         """Whether there is a connection that follows the replica.
@@ -187,8 +243,11 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         snapshots = self.snapshots
         if snapshots is not None and snapshots.is_current:
             if snapshots.txid >= txid:
-                return True
+                return not self.is_suspect
         elif not self.is_live():
+            return False
+        self._suspect_anew()
+        if self.is_suspect:
             return False
         snapshots = self.snapshots
         if snapshots is None or self.in_atomic_block or not self.autocommit:
@@ -265,6 +324,13 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
                 f"{age:.0f} s ago, more than its max_lag_seconds of "
                 f"{replica.max_lag_seconds:g} s, and cannot be opened anew: {reason}."
             )
+
+    def _suspect_anew(self) -> None:
+        """Find out whether the storage may not answer, once in a poll interval."""
+        now = time.monotonic()
+        if self._reads is not None and now >= self._suspected_at:
+            self._suspected_at = now + self._reads.poll_interval
+            self.is_suspect = self._poll_age(self._reads) > self._reads.suspect_after
 
     def _is_stale(self, replica: Replica) -> bool:
         return self._is_lost or self._poll_age(replica) > replica.reopen_after
