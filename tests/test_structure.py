@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib.util import resolve_name
 from pathlib import Path
 
+import pytest
+
 import django_litestream
 
 PACKAGE = "django_litestream"
@@ -17,9 +19,27 @@ DIRECTORY = Path(django_litestream.__file__).parent
 
 # From the bottom to the top. A module imports none of its own level or above.
 LEVELS = (
-    # Facts, words and errors.
-    {"", "conf", "errors", "marks", "process", "reasons", "references", "subcommands"},
-    # One thing each: a file, an alias, a text, a socket, a command line.
+    # Facts, words and errors, and what needs nothing of ours.
+    {
+        "",
+        "db",
+        "db.backends",
+        "db.backends.sqlite_vfs",
+        "db.backends.sqlite_vfs.features",
+        "db.backends.sqlite_vfs.snapshot",
+        "db.backends.sqlite_vfs.travels",
+        "errors",
+        "marks",
+        "process",
+        "reasons",
+        "references",
+        "settings_problems",
+        "subcommands",
+        "vfs.bounded",
+        "vfs.environment",
+        "vfs.forks",
+    },
+    # One thing each: a file, an alias, a text, a socket, a command line, a replica.
     {
         "archives",
         "artifacts",
@@ -29,17 +49,39 @@ LEVELS = (
         "go_flags",
         "private_files",
         "redaction",
+        "replicas",
+        "vfs.opening",
+        "vfs.standard_output",
     },
     # What is made of them.
-    {"binaries", "configuration", "download", "wait_for_first_sync", "verify_report"},
-    # The settings translated, the executable fetched.
-    {"config", "daemon", "install"},
-    # Litestream run with them, or told what is wrong with them.
-    {"checks", "invocation"},
-    # What is done with Litestream.
-    {"apps", "verify"},
-    # What users type.
-    {"management", "management.commands", "management.commands.litestream"},
+    {
+        "conf",
+        "configuration",
+        "download",
+        "topology",
+        "verify_report",
+        "vfs.uri",
+        "wait_for_first_sync",
+    },
+    # The settings translated, the files found, writes noted.
+    {"binaries", "config", "daemon", "routing"},
+    # What is missing fetched; Litestream run, asked, or told what is wrong.
+    {"checks", "install", "invocation", "vfs.listing", "write_txids"},
+    # What is done with Litestream, and with its VFS.
+    {"verify", "vfs.diagnosis", "vfs.loading"},
+    {"db.backends.sqlite_vfs.client", "vfs"},
+    # Where Django comes in.
+    {"apps", "db.backends.sqlite_vfs.base"},
+    # What is done with connections to replicas.
+    {"health", "moments", "replica_status"},
+    # What users name in their settings, and what they type.
+    {
+        "db.routers",
+        "management",
+        "management.commands",
+        "management.commands.litestream",
+        "middleware",
+    },
 )
 
 NEEDS_NO_DJANGO = {
@@ -53,12 +95,24 @@ DELAYED_IMPORTS = {
     ("private_files", "pwd"): "does not exist on Windows",
 }
 
+# Names for the type checker, which nobody imports when the program runs.
+IMPORTED_FOR_TYPES = {
+    ("", "moments"): "exported when it is asked for",
+    ("", "replica_status"): "exported when it is asked for",
+    ("", "replicas"): "exported when it is asked for",
+    (
+        "db.backends.sqlite_vfs.travels",
+        "db.backends.sqlite_vfs.base",
+    ): "the connections it keeps, made above it",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
     module: str
     imported: str
     at_top: bool
+    for_types: bool
 
     @property
     def internal(self) -> str | None:
@@ -81,6 +135,13 @@ def imports_in(name: str, tree: ast.Module) -> Iterator[Import]:
     is_package = (DIRECTORY / name.replace(".", "/")).is_dir()
     full = f"{PACKAGE}.{name}".rstrip(".")
     package = full if is_package else full.rpartition(".")[0]
+    for_types = {
+        node
+        for statement in tree.body
+        if isinstance(statement, ast.If)
+        and ast.unparse(statement.test) == "TYPE_CHECKING"
+        for node in statement.body
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported = [alias.name for alias in node.names]
@@ -93,7 +154,12 @@ def imports_in(name: str, tree: ast.Module) -> Iterator[Import]:
         else:
             continue
         for one in imported:
-            yield Import(module=name, imported=one, at_top=node in tree.body)
+            yield Import(
+                module=name,
+                imported=one,
+                at_top=node in tree.body,
+                for_types=node in for_types,
+            )
 
 
 def is_module(name: str) -> bool:
@@ -102,7 +168,8 @@ def is_module(name: str) -> bool:
 
 
 MODULES = modules()
-IMPORTS = [found for name, tree in MODULES.items() for found in imports_in(name, tree)]
+WRITTEN = [found for name, tree in MODULES.items() for found in imports_in(name, tree)]
+IMPORTS = [found for found in WRITTEN if not found.for_types]
 
 
 def level_of(module: str) -> int:
@@ -140,6 +207,22 @@ def test_imports_stand_at_the_top() -> None:
     assert delayed == DELAYED_IMPORTS.keys()
 
 
+def test_what_is_imported_for_types_is_known() -> None:
+    imported = {(one.module, one.internal) for one in WRITTEN if one.for_types}
+    assert imported == IMPORTED_FOR_TYPES.keys()
+
+
+def test_what_the_package_exports_is_what_the_type_checker_sees() -> None:
+    """It is imported by name, so nothing else sees where it comes from."""
+    exported = {("", module) for module in django_litestream._EXPORTS.values()}
+    assert exported == {pair for pair in IMPORTED_FOR_TYPES if not pair[0]}
+    for name in django_litestream.__all__:
+        assert getattr(django_litestream, name).__name__ == name
+    assert set(django_litestream.__all__) == set(django_litestream._EXPORTS)
+    with pytest.raises(AttributeError, match="has no attribute 'time_machine'"):
+        _ = django_litestream.time_machine
+
+
 def test_what_runs_outside_of_a_project_imports_no_django() -> None:
     needed = set(NEEDS_NO_DJANGO)
     for _ in LEVELS:
@@ -163,16 +246,30 @@ def test_http_is_spoken_in_two_places() -> None:
     }
 
 
-def test_settings_can_import_the_package_before_there_is_django() -> None:
-    program = (
-        f"import sys, {PACKAGE}; "
-        "print(*sorted({'django', 'httpx', 'yaml'} & {*sys.modules}))"
-    )
+def modules_imported_by(program: str) -> set[str]:
     completed = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", f"{program}; import sys; print(*sys.modules)"],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    assert (completed.stdout, completed.stderr) == ("\n", "")
+    assert completed.stderr == ""
+    return set(completed.stdout.split())
+
+
+def test_the_package_by_itself_needs_nothing() -> None:
+    imported = modules_imported_by(f"import {PACKAGE}")
+    assert imported.isdisjoint({"django", "httpx", "yaml"})
+
+
+def test_settings_can_import_what_makes_databases_of_replicas() -> None:
+    """Django reads its settings, and no model of the project is there yet."""
+    imported = modules_imported_by(f"from {PACKAGE} import get_vfs_databases")
+    assert imported.isdisjoint(
+        {"django.apps", "django.conf", "django.db", "httpx", "sqlite3", "yaml"}
+    )
+    assert {name for name in imported if name.startswith(f"{PACKAGE}.")} == {
+        f"{PACKAGE}.replicas",
+        f"{PACKAGE}.settings_problems",
+    }
