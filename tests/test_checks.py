@@ -67,7 +67,7 @@ def test_e001_settings_that_are_no_dictionary() -> None:
         ({"path_prefix": 3}, "['path_prefix']", "a string, got 3"),
         ({"bin_path": 3}, "['bin_path']", "a path, got 3"),
         ({"offline": "yes"}, "['offline']", "True or False, got 'yes'"),
-        ({"vfs": []}, "['vfs']", "a dictionary, got []"),
+        ({"vfs": []}, "['vfs']", "a dictionary such as {'replica': '"),
         ({"dbs": {}}, "['dbs']", "a list of dictionaries such as"),
         ({"dbs": ["default"]}, "['dbs'][0]", "a dictionary such as {'path':"),
         ({"dbs": [{}]}, "['dbs'][0]", "a 'path' (a database alias or a path) or"),

@@ -107,9 +107,9 @@ def test_one_that_never_answers(tmp_path: Path) -> None:
     [
         (b"", "is not a Litestream daemon"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "is not a Litestream daemon"),
-        (http(b"<html>"), "GET /info gave status 200 and no JSON"),
-        (http(b"[]"), "GET /info gave status 200 and no JSON"),
-        (http(b"\xff\xfe"), "GET /info gave status 200 and no JSON"),
+        (http(b"<html>"), "/info gave status 200 and no JSON"),
+        (http(b"[]"), "/info gave status 200 and no JSON"),
+        (http(b"\xff\xfe"), "/info gave status 200 and no JSON"),
         (http(b"gone", "502 Bad Gateway"), "gave status 502 and no JSON"),
         (http(b"{}"), "has no 'version'"),
         (http(b'{"version": 5, "pid": 1}'), "has no 'version'"),
