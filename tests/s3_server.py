@@ -80,7 +80,6 @@ class S3Server:
         return True
 
 
-
 @contextmanager
 def s3_server(directory: Path) -> Iterator[S3Server]:
     """Have a server run for the block."""
