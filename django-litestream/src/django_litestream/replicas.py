@@ -168,10 +168,8 @@ def problems(vfs: Any) -> Iterator[Problem]:
             yield wrong_value(where, "a database alias as its key", alias)
         elif isinstance(entry, Mapping):
             yield from _entry_problems(alias, where, entry)
-        elif not isinstance(entry, str):
-            expected = "a replica's URL or a dictionary with a 'url'"
-            yield wrong_value(where, expected, entry)
-        elif "://" not in entry:
+        elif not _is_url(entry):
+            # The value may have a password in it.
             yield _misspelt(where, alias, _GENERAL) or _not_a_url(where)
 
 
@@ -190,7 +188,6 @@ def _entry_problems(
                 hint="Remove it.",
             )
         elif key == "url" and not _is_url(value):
-            # The value may have a password in it.
             yield _not_a_url(place)
         elif key == "primary" and value == alias:
             yield wrong_value(place, "another alias than the replica's own", value)

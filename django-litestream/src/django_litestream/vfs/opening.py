@@ -133,7 +133,7 @@ class Opener:
 
     def _look_into(self, attempt: _Attempt) -> None:
         if not attempt.done.wait(_LOOK_INTO_AFTER):
-            attempt.reason = self._diagnose()
+            attempt.reason = self._diagnose() or attempt.reason
 
 
 _openers: dict[str, Opener] = {}

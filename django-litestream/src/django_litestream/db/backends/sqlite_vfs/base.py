@@ -24,6 +24,7 @@ from ....vfs.loading import ensure_vfs_loaded
 from ....vfs.opening import Opener, OpeningFailed, forget, opener
 from ....vfs.uri import connection_uri, is_vfs_name
 from .client import DatabaseClient
+from .cursor import Cursor
 from .features import DatabaseFeatures
 from .snapshot import Snapshots
 from .travels import travels
@@ -44,61 +45,6 @@ _LOST = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
-
-
-class Cursor(sqlite3_backend.SQLiteCursorWrapper):
-    """A cursor that reads from the connection's newest snapshot."""
-
-    wrapper: DatabaseWrapper
-    _is_left = False
-
-    def close(self) -> None:
-        # What still reads cannot be closed.
-        if not self._is_left:
-            super().close()
-
-    def execute(self, query: str, params: Any = None) -> Any:
-        return self._run(super().execute, query, params)
-
-    def executemany(self, query: str, param_list: Any) -> Any:
-        return self._run(super().executemany, query, param_list)
-
-    def fetchone(self) -> Any:
-        return self._read(super().fetchone)
-
-    def fetchmany(self, size: int | None = None) -> list[Any]:
-        return self._read(partial(super().fetchmany, size or self.arraysize))
-
-    def fetchall(self) -> list[Any]:
-        return self._read(super().fetchall)
-
-    def __next__(self) -> Any:
-        return self._read(super().__next__)
-
-    def _run(self, execute: Callable[..., Any], query: str, params: Any) -> Any:
-        wrapper = self.wrapper
-        if wrapper.snapshots is not None:
-            wrapper.snapshots.readers.discard(self)
-        wrapper.prepare_to_run(query)
-        if self.connection is not wrapper.connection:
-            # The connection was replaced; a cursor can be moved to another one.
-            sqlite3.Cursor.__init__(self, wrapper.connection)
-        result = self._read(partial(execute, query, params))
-        if wrapper.snapshots is not None:
-            wrapper.snapshots.readers.add(self)
-        return result
-
-    def _read[T](self, read: Callable[[], T]) -> T:
-        """Read from the storage, in bounded time where it may not answer."""
-        try:
-            if self.wrapper.is_suspect:
-                return self.wrapper.read_in_time(read)
-            return read()
-        except sqlite3.Error as error:
-            raise self.wrapper.explained(error) from error
-        except TimeoutError:
-            self._is_left = True
-            raise self.wrapper.left_reading() from None
 
 
 class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
@@ -172,7 +118,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         else:
             cursor = self.connection.cursor(factory=Cursor)
             assert isinstance(cursor, Cursor)
-            cursor.wrapper = self
+            cursor.reader = self
         return cursor
 
     def prepare_to_run(self, query: str) -> None:
