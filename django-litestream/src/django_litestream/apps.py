@@ -23,7 +23,7 @@ class LitestreamConfig(AppConfig):
             checks.check_replicas,
         ):
             register(check, "litestream")
-        request_started.connect(routing.forget_unit)
+        request_started.connect(routing.begin_unit)
         connection_created.connect(routing.watch_writes)
         for connection in connections.all(initialized_only=True):
             routing.watch_writes(connection)

@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 
 from . import health
 from .conf import app_settings
-from .routing import UnitOfWork, unit_of_work
+from .routing import UnitOfWork, begin_unit
 from .topology import topology
 from .write_txids import txid_of_commits
 
@@ -57,20 +57,20 @@ class LitestreamMiddleware:
     ) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self._call_async(request)
-        with unit_of_work() as unit:
-            unit.needed = _read(request)
-            response: HttpResponseBase = self._get_response(request)
-            written = {alias: txid_of_commits(alias) for alias in unit.written}
-            _remember(request, response, unit, written)
+        unit = begin_unit()
+        unit.needed = _read(request)
+        response: HttpResponseBase = self._get_response(request)
+        written = {alias: txid_of_commits(alias) for alias in unit.written}
+        _remember(request, response, unit, written)
         return response
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
-        with unit_of_work() as unit:
-            unit.needed = _read(request)
-            response: HttpResponseBase = await self._get_response(request)
-            ask = sync_to_async(txid_of_commits, thread_sensitive=False)
-            written = {alias: await ask(alias) for alias in unit.written}
-            _remember(request, response, unit, written)
+        unit = begin_unit()
+        unit.needed = _read(request)
+        response: HttpResponseBase = await self._get_response(request)
+        ask = sync_to_async(txid_of_commits, thread_sensitive=False)
+        written = {alias: await ask(alias) for alias in unit.written}
+        _remember(request, response, unit, written)
         return response
 
 

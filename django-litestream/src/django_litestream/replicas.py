@@ -25,6 +25,7 @@ EXPECTED = "a dictionary such as {'replica': 's3://bucket/path'}"
 OPTION_PREFIX = "litestream_"
 
 _WHERE = "settings.LITESTREAM['vfs']"
+_URL = "a replica's URL such as 's3://bucket/path'"
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -169,8 +170,9 @@ def problems(vfs: Any) -> Iterator[Problem]:
         elif isinstance(entry, Mapping):
             yield from _entry_problems(alias, where, entry)
         elif not _is_url(entry):
-            # The value may have a password in it.
-            yield _misspelt(where, alias, _GENERAL) or _not_a_url(where)
+            yield _misspelt(where, alias, _GENERAL) or _not_a_url(
+                where, f"{_URL}, or a dictionary with a 'url'"
+            )
 
 
 def _entry_problems(
@@ -188,7 +190,7 @@ def _entry_problems(
                 hint="Remove it.",
             )
         elif key == "url" and not _is_url(value):
-            yield _not_a_url(place)
+            yield _not_a_url(place, _URL)
         elif key == "primary" and value == alias:
             yield wrong_value(place, "another alias than the replica's own", value)
         elif not _KEYS[key][0](value):
@@ -205,12 +207,12 @@ def _normal(entry: Any) -> dict[str, Any]:
     return normal
 
 
-def _not_a_url(where: str) -> Problem:
+def _not_a_url(where: str, expected: str) -> Problem:
+    # The value may have a password in it, so it is not told.
     return Problem(
         id="E001",
-        message=f"{where} is improperly configured: expected a replica's URL such as "
-        "s3://bucket/path.",
-        hint="Make it the URL of a Litestream replica.",
+        message=f"{where} is improperly configured: expected {expected}.",
+        hint=f"Make it {expected}.",
     )
 
 

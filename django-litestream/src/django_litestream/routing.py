@@ -45,22 +45,26 @@ current_unit = _current.get
 def unit_of_work() -> Iterator[UnitOfWork]:
     """Have what is done in the block be a request or a task of its own.
 
-    ``LitestreamMiddleware`` does this for requests. Elsewhere, around the tasks of a
-    worker for example, it ends the preference for the primary that a write begins. It
-    is a decorator too.
+    Around the tasks of a worker, for example, it ends the preference for the primary
+    that a write begins. It is a decorator too.
     """
-    token = _current.set(UnitOfWork())
+    unit = UnitOfWork()
+    token = _current.set(unit)
     try:
-        unit = _current.get()
-        assert unit is not None
         yield unit
     finally:
         _current.reset(token)
 
 
-def forget_unit(**kwargs: Any) -> None:
-    """Begin anew, where a thread goes from one request to the next."""
-    _current.set(None)
+def begin_unit(**kwargs: Any) -> UnitOfWork:
+    """Begin a request, which lasts until the next one begins in this context.
+
+    So what a streaming response reads later is still part of it. A receiver of
+    ``request_started`` too: a thread goes from one request to the next.
+    """
+    unit = UnitOfWork()
+    _current.set(unit)
+    return unit
 
 
 def watch_writes(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
