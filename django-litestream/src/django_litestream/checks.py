@@ -50,7 +50,8 @@ def check_settings(
             Error(problem.message, hint=problem.hint, id=f"litestream.{problem.id}")
             for problem in problems
         ]
-    if not conf.app_settings.dbs:
+    # `manage.py test` checks the project when its databases are those of the tests.
+    if not conf.app_settings.dbs or any(map(databases.is_of_tests, connections)):
         return []
     try:
         configuration = config.build()

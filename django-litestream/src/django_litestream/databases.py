@@ -50,6 +50,12 @@ def is_alias(name: str) -> bool:
     return name in connections.settings
 
 
+def is_of_tests(alias: str) -> bool:
+    """Whether Django's test runner has put a database in memory in an alias's place."""
+    name = f"file:memorydb_{alias}?mode=memory&cache=shared"
+    return bool(connections.settings[alias]["NAME"] == name)
+
+
 def find(name: str | os.PathLike[str]) -> Database:
     """Return the database that an alias or a path names.
 

@@ -13,9 +13,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.db.backends.sqlite3 import base as sqlite3_backend
-from django.db.utils import NotSupportedError, OperationalError
+from django.db.utils import OperationalError
 
-from ....redaction import redact_url
 from ....replicas import OPTION_PREFIX, Replica
 from ....vfs.bounded import run_bounded
 from ....vfs.diagnosis import diagnose
@@ -23,6 +22,7 @@ from ....vfs.forks import ReplicaConnection, forks
 from ....vfs.loading import ensure_vfs_loaded
 from ....vfs.opening import Opener, OpeningFailed, forget, opener
 from ....vfs.uri import connection_uri, is_vfs_name
+from . import reasons
 from .client import DatabaseClient
 from .cursor import Cursor
 from .features import DatabaseFeatures
@@ -34,17 +34,6 @@ from .travels import travels
 _PAGE_CACHE = 10_485_760
 
 _READS = ("SELECT", "WITH", "VALUES", "EXPLAIN")
-_READ_ONLY = frozenset({sqlite3.SQLITE_READONLY})
-# What a connection answers that has lost its way to the storage.
-_LOST = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
 
 
 class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
@@ -95,9 +84,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             mirror: sqlite3.Connection = super().get_new_connection(conn_params)
             return mirror
         if self._has_left:
-            raise OperationalError(
-                f"The time travel to '{self.alias}' is over: read inside its block."
-            )
+            raise reasons.travel_is_over(replica)
         ensure_vfs_loaded()
         connection, self._opened_before = self._opened_before, None
         if connection is None:
@@ -106,7 +93,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
                     partial(self._open, replica, conn_params), replica.open_timeout
                 )
             except OpeningFailed as error:
-                raise self._not_opened(replica, str(error)) from error
+                raise reasons.not_opened(replica, str(error)) from error
         self.snapshots = Snapshots(connection, replica.poll_interval)
         self._is_lost = self.is_suspect = False
         return connection
@@ -159,11 +146,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         self.connection = self.snapshots = None
         if self.in_atomic_block:
             self.closed_in_transaction = self.needs_rollback = True
-        reason = diagnose(replica.url) or "its storage does not answer"
-        return OperationalError(
-            f"The replica '{self.alias}' ({redact_url(replica.url)}) could not be read "
-            f"within {replica.open_timeout:g} s: {reason}."
-        )
+        return reasons.not_read_in_time(replica, diagnose(replica.url))
 
     def is_live(self) -> bool:
         """Whether there is a connection that follows the replica.
@@ -206,20 +189,13 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
     def explained(self, error: sqlite3.Error) -> Exception:
         """Return what a user can do something about in place of SQLite's error."""
         replica = self._reads
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if replica is None:
             return error
-        if code in _READ_ONLY:
-            return NotSupportedError(
-                f"'{self.alias}' is a read replica of '{replica.primary}' and cannot be "
-                f"written to: write to '{replica.primary}'."
-            )
-        if code in _LOST or str(error) == "SQL logic error":
+        if reasons.is_refused_write(error):
+            return reasons.read_only(replica)
+        if reasons.is_lost(error):
             self._is_lost = True
-            return sqlite3.OperationalError(
-                f"The replica '{self.alias}' ({redact_url(replica.url)}) could not be "
-                f"read: {error}."
-            )
+            return reasons.not_read(replica, error)
         return error
 
     def leave(self) -> None:
@@ -264,12 +240,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             return
         age = self._poll_age(replica)
         if replica.max_lag_seconds is not None and age > replica.max_lag_seconds:
-            reason = opener.reason or "its storage does not answer"
-            raise OperationalError(
-                f"The replica '{self.alias}' ({redact_url(replica.url)}) was last polled "
-                f"{age:.0f} s ago, more than its max_lag_seconds of "
-                f"{replica.max_lag_seconds:g} s, and cannot be opened anew: {reason}."
-            )
+            raise reasons.too_old(replica, age, opener.reason)
 
     def _suspect_anew(self) -> None:
         """Find out whether the storage may not answer, once in a poll interval."""
@@ -309,13 +280,6 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         if replica.moment is not None:
             _travel(connection, replica.moment)
         return connection
-
-    def _not_opened(self, replica: Replica, reason: str) -> OperationalError:
-        what = reason or f"nothing came within {replica.open_timeout:g} s"
-        return OperationalError(
-            f"The replica '{self.alias}' ({redact_url(replica.url)}) cannot be opened: "
-            f"{what}."
-        )
 
 
 def _in_event_loop() -> bool:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from django.db import connections
 
-if TYPE_CHECKING:
-    from .base import DatabaseWrapper
+
+class Traveller(Protocol):
+    """A connection of one thread to a moment."""
+
+    alias: str
+
+    def leave(self) -> None: ...
 
 
 class _Travels:
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wrappers: dict[str, WeakSet[DatabaseWrapper]] = {}
+        self._wrappers: dict[str, WeakSet[Traveller]] = {}
         self._of_thread = threading.local()
 
     @contextmanager
@@ -39,7 +44,7 @@ class _Travels:
                 wrapper.leave()
             self._forget_those_over()
 
-    def add(self, wrapper: DatabaseWrapper) -> None:
+    def add(self, wrapper: Traveller) -> None:
         """Note that ``wrapper`` is the current thread's for its alias."""
         self._forget_those_over()
         with self._lock:
