@@ -169,7 +169,7 @@ def check_journal_mode(
 def check_replicas(
     app_configs: Sequence[AppConfig] | None, **options: Any
 ) -> list[CheckMessage]:
-    """E006, E007, W005, W006, W007: what is wrong with the replicas' databases."""
+    """E006, E007, W005 to W008: what is wrong with the replicas' databases."""
     try:
         replicas = topology().replicas
     except ImproperlyConfigured as error:
@@ -205,7 +205,25 @@ def check_replicas(
                     id="litestream.W007",
                 )
             )
+    messages.extend(
+        Warning(
+            f"settings.LITESTREAM['vfs'] has the replica '{alias}', which "
+            "settings.DATABASES does not have.",
+            hint="Put `DATABASES |= get_vfs_databases()` below LITESTREAM.",
+            id="litestream.W008",
+        )
+        for alias in _replicas_of_settings()
+        if alias not in connections.settings
+    )
     return messages + _invisible_credentials(replicas.values())
+
+
+def _replicas_of_settings() -> list[str]:
+    try:
+        return [replica.alias for replica in conf.app_settings.vfs]
+    except ImproperlyConfigured:
+        # That is E001.
+        return []
 
 
 def _invisible_credentials(replicas: Iterable[Replica]) -> list[CheckMessage]:

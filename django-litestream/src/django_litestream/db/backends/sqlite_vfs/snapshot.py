@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from weakref import WeakSet
@@ -63,10 +64,16 @@ class Snapshots:
         return int(self._pragma("txid"), 16)
 
     def poll_age(self) -> float:
-        """Return the seconds since the replica was polled with success, or opened."""
-        polled = float(self._pragma("lag"))
+        """Return the seconds since the replica was polled with success, or opened.
+
+        Infinite for a connection that the VFS has lost.
+        """
+        try:
+            polled = float(self._pragma("lag"))
+        except (sqlite3.Error, LookupError):
+            return math.inf
         return polled if polled >= 0 else time.monotonic() - self._opened
 
     def _pragma(self, name: str) -> str:
-        row = self._connection.execute(f"PRAGMA litestream_{name}").fetchone()
-        return str(row[0])
+        rows = self._connection.execute(f"PRAGMA litestream_{name}").fetchall()
+        return str(rows[0][0])
