@@ -1,11 +1,12 @@
 from django.apps import AppConfig
 from django.core.checks import register
-from django.core.signals import request_started
+from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.signals import connection_created
 
 from . import checks, routing
 from .conf import app_settings
+from .db.backends.sqlite_vfs.base import put_back_connections
 from .vfs import ensure_vfs_loaded
 
 
@@ -24,6 +25,7 @@ class LitestreamConfig(AppConfig):
         ):
             register(check, "litestream")
         request_started.connect(routing.begin_unit)
+        request_finished.connect(put_back_connections)
         connection_created.connect(routing.watch_writes)
         for connection in connections.all(initialized_only=True):
             routing.watch_writes(connection)

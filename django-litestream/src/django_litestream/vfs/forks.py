@@ -10,14 +10,24 @@ from __future__ import annotations
 import ctypes
 import os
 import sqlite3
+import time
 import weakref
 from contextlib import suppress
+from typing import Any
 
 from django.db.utils import OperationalError
 
 
 class ReplicaConnection(sqlite3.Connection):
-    """A connection through the VFS, closed with its last reference."""
+    """A connection through the VFS, closed with its last reference.
+
+    ``opened_at`` and ``put_back_at`` are moments of the monotonic clock.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.opened_at = time.monotonic()
+        self.put_back_at = 0.0
 
     def __del__(self) -> None:
         # One that could not be opened cannot be closed either.

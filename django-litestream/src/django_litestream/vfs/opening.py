@@ -3,7 +3,8 @@
 Litestream waits for ever where there is no backup, and two minutes where the storage
 is down; nothing can stop it. So a connection is opened in a thread of its own, one at
 a time for each replica, and whoever waits may give up. One that comes too late is
-kept for the next that asks.
+kept for the next that asks, and so is one that a request has done with: threads come
+and go, under ASGI with every request.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ Diagnose = Callable[[], str]
 _LOOK_INTO_AFTER = 0.5
 # How soon an attempt may follow one that failed, where nobody waits for it.
 _PAUSE = 5.0
+# How long a connection that nobody uses goes on polling the storage.
+_IDLE = 60.0
 
 
 class OpeningFailed(Exception):
@@ -54,6 +57,7 @@ class Opener:
         self._lock = threading.Lock()
         self._attempt: _Attempt | None = None
         self._failed_at = -_PAUSE
+        self._idle: list[ReplicaConnection] = []
         self.reason = ""
 
     def open(self, connect: Connect, timeout: float) -> ReplicaConnection:
@@ -61,6 +65,8 @@ class Opener:
 
         Raises ``OpeningFailed``.
         """
+        if connection := self._take_idle():
+            return connection
         deadline = time.monotonic() + timeout
         while True:
             attempt = self._current(connect)
@@ -73,11 +79,13 @@ class Opener:
                 raise OpeningFailed(attempt.reason)
 
     def open_again(self, connect: Connect, timeout: float) -> ReplicaConnection | None:
-        """Return a connection to take the place of one, ``None`` if there is none.
+        """Return a new connection to take the place of one, ``None`` if there is none.
 
         Of all that ask during an outage one waits for ``timeout`` seconds; the others
         and those that ask later do not.
         """
+        # The pollers of those that are kept may be wedged as well.
+        self._drop_idle()
         attempt = self._attempt
         if attempt is None:
             if time.monotonic() - self._failed_at < _PAUSE:
@@ -91,10 +99,28 @@ class Opener:
 
     def open_now(self, connect: Connect) -> ReplicaConnection | None:
         """Return a connection if one is there; have one opened for later if not."""
+        if connection := self._take_idle():
+            return connection
         if self._attempt is None and time.monotonic() - self._failed_at < _PAUSE:
             return None
         attempt = self._current(connect)
         return self._take(attempt) if attempt.done.is_set() else None
+
+    def put_back(self, connection: ReplicaConnection) -> None:
+        """Keep a connection that is in no transaction for the next that asks."""
+        connection.put_back_at = now = time.monotonic()
+        with self._lock:
+            kept = [one for one in self._idle if now - one.put_back_at < _IDLE]
+            # Those that are left out are closed with the list before.
+            self._idle = [*kept, connection]
+
+    def _take_idle(self) -> ReplicaConnection | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _drop_idle(self) -> None:
+        with self._lock:
+            self._idle = []
 
     def _current(self, connect: Connect) -> _Attempt:
         with self._lock:

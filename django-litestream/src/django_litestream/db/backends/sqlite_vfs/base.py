@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import connections
 from django.db.backends.sqlite3 import base as sqlite3_backend
 from django.db.utils import OperationalError
 
@@ -186,6 +187,28 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             snapshots.begin()
         return snapshots.txid >= txid
 
+    def put_back(self) -> None:
+        """Leave the connection to whoever reads from the replica next.
+
+        Kept where it is in use, or of none.
+        """
+        replica, snapshots = self._reads, self.snapshots
+        if (
+            self.connection is None
+            or replica is None
+            or snapshots is None
+            or replica.moment is not None
+            or forks.inherited
+            or self.in_atomic_block
+            or not self.autocommit
+            or snapshots.readers
+            or self._is_stale(replica)
+        ):
+            return
+        snapshots.end()
+        connection, self.connection, self.snapshots = self.connection, None, None
+        self._opener(replica).put_back(connection)
+
     def explained(self, error: sqlite3.Error) -> Exception:
         """Return what a user can do something about in place of SQLite's error."""
         replica = self._reads
@@ -280,6 +303,16 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         if replica.moment is not None:
             _travel(connection, replica.moment)
         return connection
+
+
+def put_back_connections(**kwargs: Any) -> None:
+    """Leave the current thread's connections to others.
+
+    A receiver of ``request_finished``: under ASGI the thread ends with the request.
+    """
+    for connection in connections.all(initialized_only=True):
+        if isinstance(connection, DatabaseWrapper):
+            connection.put_back()
 
 
 def _in_event_loop() -> bool:

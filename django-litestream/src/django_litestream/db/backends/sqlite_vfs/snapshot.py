@@ -7,6 +7,8 @@ import sqlite3
 import time
 from weakref import WeakSet
 
+from ....vfs.forks import ReplicaConnection
+
 
 class Snapshots:
     """The one snapshot that statements outside of ``atomic()`` share for a while.
@@ -20,10 +22,9 @@ class Snapshots:
     their rows yet: while there is one SQLite stays on the snapshot that it reads from.
     """
 
-    def __init__(self, connection: sqlite3.Connection, lifetime: float) -> None:
+    def __init__(self, connection: ReplicaConnection, lifetime: float) -> None:
         self._connection = connection
         self._lifetime = lifetime
-        self._opened = time.monotonic()
         self._ends = 0.0
         self._is_shared = False
         self.txid = 0
@@ -72,7 +73,7 @@ class Snapshots:
             polled = float(self._pragma("lag"))
         except (sqlite3.Error, LookupError):
             return math.inf
-        return polled if polled >= 0 else time.monotonic() - self._opened
+        return polled if polled >= 0 else time.monotonic() - self._connection.opened_at
 
     def _pragma(self, name: str) -> str:
         rows = self._connection.execute(f"PRAGMA litestream_{name}").fetchall()
