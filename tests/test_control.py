@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,16 +15,22 @@ import pytest
 from django_litestream.control import Daemon, Info, ManagedDatabase
 from django_litestream.errors import DaemonError, DaemonUnavailable
 
-from .project import Project
+from .project import PATIENCE, Project, count_rows, linux
+from .test_verify import read_locks
 
 
 @contextmanager
-def answering(path: Path, *answers: bytes) -> Iterator[Daemon]:
-    """A real server on a Unix socket that gives these bytes whatever it is asked."""
+def answering(
+    path: Path, answer: bytes, asked: list[bytes] | None = None
+) -> Iterator[Daemon]:
+    """A real server on a Unix socket that gives these bytes whatever it is asked.
+
+    ``asked`` is to hold what that was.
+    """
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
-        thread = threading.Thread(target=_serve, args=[server, list(answers)])
+        thread = threading.Thread(target=_serve, args=[server, answer, asked])
         thread.start()
         try:
             with Daemon(path, timeout=1.0) as daemon:
@@ -32,7 +40,9 @@ def answering(path: Path, *answers: bytes) -> Iterator[Daemon]:
             thread.join()
 
 
-def _serve(server: socket.socket, answers: list[bytes]) -> None:
+def _serve(
+    server: socket.socket, answer: bytes, asked: list[bytes] | None = None
+) -> None:
     while True:
         try:
             connection, _ = server.accept()
@@ -40,10 +50,23 @@ def _serve(server: socket.socket, answers: list[bytes]) -> None:
             return
         with connection:
             # A connection that is only tried is closed at once.
-            if connection.recv(65536):
-                connection.sendall(answers[0])
+            if request := _request(connection):
+                if asked is not None:
+                    asked.append(request)
+                connection.sendall(answer)
                 connection.shutdown(socket.SHUT_WR)
                 connection.recv(1)
+
+
+def _request(connection: socket.socket) -> bytes:
+    with connection.makefile("rb") as sent:
+        lines = list(iter(sent.readline, b"\r\n")) if sent.peek(1) else []
+        length = 0
+        for line in lines:
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        return b"".join([*lines, b"\r\n", sent.read(length)]) if lines else b""
 
 
 def http(body: bytes, status: str = "200 OK") -> bytes:
@@ -147,3 +170,69 @@ def test_a_system_without_unix_sockets(
         pytest.raises(DaemonUnavailable, match="no Unix sockets on this system"),
     ):
         daemon.info()
+
+
+def test_a_sync_is_asked_for_by_its_path_alone(tmp_path: Path) -> None:
+    """Litestream 0.5.17 loses its lock on the WAL with ``wait`` or ``timeout``."""
+    asked: list[bytes] = []
+    answer = http(b'{"status": "synced", "txid": 7, "replicated_txid": 3}')
+    with answering(tmp_path / "socket", answer, asked) as daemon:
+        assert daemon.sync(Path("/srv/a b.sqlite3")) == 7
+    (request,) = asked
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /sync HTTP/1.1\r\n")
+    assert json.loads(body) == {"path": "/srv/a b.sqlite3"}
+
+
+@linux
+def test_a_sync_leaves_the_daemon_its_lock_and_the_backup_whole(
+    project: Project,
+) -> None:
+    """While there is a writer, and with more WAL than Litestream lets be."""
+    # Seldom enough that it is not the daemon itself that checkpoints.
+    project.litestream["dbs"][0]["monitor-interval"] = "4s"
+    project.write_settings()
+    ended = threading.Event()
+    writer = threading.Thread(target=_write_until, args=[project.database, ended])
+    with project.replicating() as process, Daemon(project.socket) as daemon:
+        assert read_locks(process.pid, project.database)
+        writer.start()
+        try:
+            txids = []
+            for _ in range(3):
+                project.insert(100_000)
+                assert wal_pages(project.database) > 1_000
+                for _ in range(10):
+                    txids.append(daemon.sync(project.database))
+                    assert read_locks(process.pid, project.database)
+        finally:
+            ended.set()
+            writer.join()
+        # It holds what was committed before, and so does each after it.
+        committed = count_rows(project.database)
+        txids.append(daemon.sync(project.database))
+    assert txids == sorted(txids)
+    assert txids[0] < txids[-1]
+    assert project.restored_rows() == committed
+
+
+def _write_until(database: Path, ended: threading.Event) -> None:
+    with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection:
+        while not ended.wait(0.003):
+            with connection:
+                connection.execute("INSERT INTO note (text) VALUES ('more')")
+
+
+def wal_pages(database: Path) -> int:
+    size = Path(f"{database}-wal").stat().st_size
+    # A header, and with each page one of its own: https://sqlite.org/walformat.html
+    return (size - 32) // (24 + 4096)
+
+
+def test_a_sync_of_what_the_daemon_does_not_have(project: Project) -> None:
+    with (
+        project.replicating(),
+        Daemon(project.socket) as daemon,
+        pytest.raises(DaemonError, match="database not found"),
+    ):
+        daemon.sync(project.directory / "other.sqlite3")
