@@ -24,7 +24,9 @@ from typing import Any
 
 from django.db.models import Max
 
-from .project import PATIENCE, Project, stop
+from django_litestream.control import Daemon
+
+from .project import PATIENCE, Project, stop, wait_until
 from .replica_app.models import Note
 
 REPOSITORY = Path(__file__).parents[1]
@@ -135,6 +137,17 @@ class ReplicaWorld(Project):
                 [(alias, time.time())] * count,
             )
         return time.time()
+
+    def wait_until_replicated(self, alias: str = "default") -> None:
+        """Wait until the replica has all that was committed."""
+        with Daemon(self.socket) as daemon:
+            txid = daemon.sync(self.database_of(alias))
+        wait_until(lambda: self.newest_in_replica(alias) >= txid)
+
+    def newest_in_replica(self, alias: str = "default") -> int:
+        """Return the newest transaction that the replica has."""
+        files = self.replica_of(alias).glob("ltx/0/*.ltx")
+        return max((int(file.stem.partition("-")[2], 16) for file in files), default=0)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
