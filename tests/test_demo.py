@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shlex
 import shutil
 import signal
@@ -14,13 +15,18 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from django_litestream import binaries, private_files
 from drill import report
 from drill.contents import Contents
+from drill.stage import StepFailed
+from run_demo import Narrator
 
 from .project import PATIENCE, stop, wait_until
 
@@ -119,6 +125,21 @@ def private_directory(replica: Path) -> Path:
     return private_files.directory(replica.with_name("db.sqlite3"))
 
 
+def assert_the_backup_was_read(out: str) -> None:
+    first_act, heading, out = out.partition("Its backup is read, now and as it was.")
+    assert heading, first_act
+    read_from = re.findall(r"(?m)^ +[\d.]+ s  .* (replica|default)\b", out)
+    assert read_from == ["replica", "default", "default", "replica", "replica"], out
+    lines = [line.split() for line in out.splitlines()]
+    assert ["ledger.transfer", "421", "421", "421"] in lines
+    [checksums] = [set(line[4:]) for line in lines if "SHA-256" in line]
+    assert len(checksums) == 1
+    assert "468 rows, out of the backup" in out
+    # The permissions and content types that `flush` makes anew.
+    assert "40 rows, which Django makes anew" in out
+    assert "All 468 rows were read out of the backup" in out
+
+
 def test_every_row_comes_back(demo: Demo) -> None:
     process = demo.start("run_demo.py")
     wait_until(demo.replica)
@@ -132,6 +153,7 @@ def test_every_row_comes_back(demo: Demo) -> None:
     ]
     assert "left: replica\n" in out
     assert "All 467 rows are back" in out
+    assert_the_backup_was_read(out)
     assert "\033" not in out
     assert max(map(len, out.splitlines())) <= 88
     assert not private_directory(replica).exists()
@@ -232,6 +254,16 @@ def contents(checksum: str, **rows: int) -> Contents:
     return Contents(rows=Counter(rows), checksum=checksum)
 
 
+def test_the_column_that_differs_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    primary, past = contents("aa", account=2), contents("bb", account=1)
+    with pytest.raises(StepFailed, match=r"look_back: 1 of 2 rows are missing\."):
+        Narrator(palette=report.COLOURED).compare(
+            "primary", primary, replica=primary, look_back=past
+        )
+    out = capsys.readouterr().out
+    assert re.search(r"\033\[31maccount +2 +2 +1\033", out), out
+
+
 @pytest.mark.parametrize(
     ("after", "difference"),
     [
@@ -272,6 +304,62 @@ def test_migrations_match_the_models(demo: Demo) -> None:
     assert status == 0, out
 
 
+class Browser:
+    """Reads the pages, with cookies."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._cookies = CookieJar()
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(self._cookies)
+        )
+        self.read_from: str | None = None
+
+    def read(self, path: str = "", data: dict[str, str] | None = None) -> str:
+        """Return the page that a request leads to; note what it was read from."""
+        body = urlencode(data).encode() if data else None
+        with self._opener.open(f"{self._address}{path}", body) as answer:
+            self.read_from = answer.headers["Ledger-Read-From"]
+            page: str = answer.read().decode()
+        return page
+
+    def record(self, memo: str) -> str:
+        [token] = [one.value for one in self._cookies if one.name == "csrftoken"]
+        transfer = {"paid_from": "1", "paid_into": "2", "amount": "9.95", "memo": memo}
+        return self.read(data={**transfer, "csrfmiddlewaretoken": str(token)})
+
+
+def assert_the_pages_read_the_backup(browser: Browser) -> None:
+    def reads_the_replica(memo: str = "") -> bool:
+        page = browser.read()
+        assert memo in page
+        return browser.read_from == "replica"
+
+    wait_until(reads_the_replica)
+    page = browser.read()
+    assert "This page was read from the replica" in page
+    assert re.search(r"TXID \d+, polled \d+\.\d s ago,\s+healthy", page), page
+    before = datetime.now(UTC).isoformat()
+
+    page = browser.record("From a browser")
+    assert browser.read_from == "default"
+    assert "The replica may not have what you have recorded yet" in page
+    assert "<td>From a browser</td>" in page
+    wait_until(lambda: reads_the_replica("<td>From a browser</td>"))
+
+    past = browser.read(f"as-of/?{urlencode({'moment': before})}")
+    assert "read only" in past
+    assert "Record a transfer" not in past
+    assert "Transfers <small>120</small>" in past
+    assert "From a browser" not in past
+    assert "&amp;page=2" in past
+
+    early = browser.read("look-back/?number=5&unit=hours")
+    assert "That is before the backup begins." in early
+    [oldest] = re.findall(r'"/(as-of/[^"]*)">The oldest moment there is', early)
+    assert "Transfers <small>120</small>" in browser.read(oldest)
+
+
 @pytest.fixture
 def port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -299,6 +387,13 @@ def test_a_replicated_page_says_so(demo: Demo, port: int) -> None:
         wait_until(page_is_there)
         assert "Backed up by Litestream" in pages[-1]
         assert str(demo.data / "replica") in pages[-1]
+        assert_the_pages_read_the_backup(Browser(f"http://127.0.0.1:{port}/"))
+        status, out = demo.run("manage.py", "where_reads_go")
+        assert status == 0, out
+        demo.add_to_settings("del MIDDLEWARE[0]")
+        status, out = demo.run("manage.py", "where_reads_go")
+        assert status == 1, out
+        assert "is missing from a page" in out
     finally:
         stop(server)
         shutil.rmtree(private_directory(demo.data / "replica"), ignore_errors=True)

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
+from urllib.parse import parse_qs, urlsplit
 
 from django.core.management import CommandError, call_command
 from django.http import HttpResponse
@@ -76,6 +77,38 @@ class LedgerPageTests(TestCase):
         self.assertContains(response, "manage.py litestream replicate")
 
 
+class ReadTests(TestCase):
+    # Here the replica is a mirror of the primary, as the test runner has it.
+
+    def test_a_page_says_which_database_it_was_read_from(self) -> None:
+        response = self.client.get(reverse("ledger"))
+        self.assertContains(response, "This page was read from the primary.")
+        self.assertContains(response, "There is no replica yet.")
+        assert response.headers["Ledger-Read-From"] == "default"
+
+    def test_what_is_no_moment_is_an_error(self) -> None:
+        for address, query, reason in (
+            (
+                "look_back",
+                {"number": "0", "unit": "hours"},
+                "greater than or equal to 1",
+            ),
+            ("as_of", {"moment": "yesterday"}, "Invalid isoformat string"),
+            ("as_of", {"moment": "2999-12-31"}, "has not come yet"),
+        ):
+            with self.subTest(reason):
+                response = self.client.get(reverse(address), query, follow=True)
+                self.assertRedirects(response, reverse("ledger"))
+                self.assertContains(response, reason)
+
+    def test_a_time_ago_becomes_a_moment(self) -> None:
+        query = {"number": "2", "unit": "hours"}
+        response = self.client.get(reverse("look_back"), query)
+        [moment] = parse_qs(urlsplit(response.url).query)["moment"]
+        ago = timezone.now() - datetime.fromisoformat(moment)
+        assert timedelta(hours=2) <= ago < timedelta(hours=2, minutes=1)
+
+
 class VerifyTests(TransactionTestCase):
     # A TestCase would hold the lock that the verification needs.
 
@@ -107,3 +140,11 @@ class CommandTests(TestCase):
     def test_record_needs_accounts(self) -> None:
         with self.assertRaisesMessage(CommandError, "run `manage.py seed` first"):
             call_command("record", "1")
+
+    def test_where_reads_go_needs_accounts(self) -> None:
+        with self.assertRaisesMessage(CommandError, "run `manage.py seed` first"):
+            call_command("where_reads_go")
+
+    def test_look_back_needs_a_moment(self) -> None:
+        with self.assertRaisesMessage(CommandError, "'soon' is no moment"):
+            call_command("look_back", "soon")

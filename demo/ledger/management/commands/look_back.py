@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # As dumpdata does: it writes piece by piece.
-        self.stdout.ending = None
+        self.stdout.ending = ""
         try:
             with time_travel(ALIAS, options["moment"]) as alias:
                 call_command("dumpdata", database=alias, stdout=self.stdout)
