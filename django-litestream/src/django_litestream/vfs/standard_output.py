@@ -23,7 +23,9 @@ def keep_the_log_out() -> None:
     if (initial_environment() or os.environ).get(_LOG_FILE):
         return
     text = sys.__stdout__
-    raw = getattr(getattr(text, "buffer", None), "raw", None)
+    buffer = getattr(text, "buffer", None)
+    # With PYTHONUNBUFFERED there is none between the text and the file.
+    raw = getattr(buffer, "raw", buffer)
     try:
         if (
             text is None
