@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Mapping
 
 from django.core.exceptions import ImproperlyConfigured
@@ -35,6 +36,7 @@ class Watcher:
     def __init__(self) -> None:
         self._healthy: Mapping[str, tuple[str, ...]] = {}
         self._txids: Mapping[str, int] = {}
+        self._seen: defaultdict[str, deque[tuple[float, int]]] = defaultdict(deque)
         self._looked_at = 0.0
         self._connections: dict[str, DatabaseWrapper] = {}
         self._refused: str | None = None
@@ -50,7 +52,10 @@ class Watcher:
         return self._healthy.get(primary, ())
 
     def have_reached(self, primary: str, txid: int) -> bool:
-        """Whether every replica of a primary was seen to have reached ``txid``."""
+        """Whether whoever reads from a replica of a primary will find ``txid`` there.
+
+        That is, this process and every other.
+        """
         return all(
             self._txids.get(replica.alias, -1) >= txid
             for replica in topology().routed.get(primary, ())
@@ -76,7 +81,7 @@ class Watcher:
                     self._say(str(error))
                     continue
                 if txid is not None:
-                    txids[replica.alias] = txid
+                    txids[replica.alias] = self._shared_txid(replica, txid)
                     healthy[primary] = (*healthy.get(primary, ()), replica.alias)
         self._txids, self._healthy = txids, healthy
         self._looked_at = time.monotonic()
@@ -99,6 +104,18 @@ class Watcher:
         if limit is not None and connection.snapshots.poll_age() > limit:
             return None
         return connection.snapshots.newest_txid()
+
+    def _shared_txid(self, replica: Replica, txid: int) -> int:
+        """Return the TXID that all connections have, now that one has ``txid``."""
+        now = time.monotonic()
+        seen = self._seen[replica.alias]
+        if not seen or seen[-1][1] != txid:
+            seen.append((now, txid))
+        long_ago = now - replica.shared_after
+        while len(seen) > 1 and seen[1][0] <= long_ago:
+            seen.popleft()
+        seen_at, shared = seen[0]
+        return shared if seen_at <= long_ago else -1
 
     def _say(self, problem: str) -> None:
         """Log why no replica is read from, once."""
