@@ -1,0 +1,1 @@
+"""A site that writes notes and reads them back through the router."""

@@ -1,0 +1,516 @@
+"""The VFS in a process: loaded once, harmless to others, and refused after a fork."""
+
+from __future__ import annotations
+
+import _sqlite3
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError, connection, connections, transaction
+from django.test import override_settings
+
+from django_litestream.vfs import loading
+from django_litestream.vfs.forks import forks
+
+from .project import PATIENCE, wait_until
+from .replica_app.models import Note
+from .replica_world import (
+    ReplicaWorld,
+    count_notes,
+    in_threads,
+    replica_world,
+)
+from .routing_project.site import make_site, served
+
+THREADS = 8
+WORKERS = 4
+
+REPLICA = "default_replica"
+REFUSAL = (
+    "Litestream's VFS was loaded before this process was forked, and its poller does not "
+    "survive that: the replica would never change again. Touch no replica in the parent "
+    "(gunicorn --preload, a Celery or multiprocessing pool), set "
+    "LITESTREAM['vfs_eager'] to False, or start workers by spawn."
+)
+# For a read that the primary answers; a replica that is waited for takes seconds.
+QUICK = 1.0
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
+    """A site with a replica, and a note in it."""
+    directory = tmp_path_factory.mktemp("loading")
+    with replica_world(directory / "project") as made:
+        make_site(made)
+        made.write_note()
+        with made.replicating():
+            yield made
+
+
+@dataclass(frozen=True)
+class Race:
+    """What came of threads that all wanted the VFS at once."""
+
+    notes: set[int]
+    times_loaded: int
+    ordinary_connections: int
+    failures: list[str]
+
+
+def race_for_the_first_connection() -> Race:
+    loads: list[Path] = []
+    load = loading._load
+
+    def noted_load(path: Path) -> None:
+        loads.append(path)
+        load(path)
+
+    loading._load = noted_load
+    is_over = threading.Event()
+    barrier = threading.Barrier(THREADS)
+
+    def open_ordinary_connections() -> tuple[int, list[str]]:
+        opened, failures = 0, []
+        while not is_over.is_set():
+            try:
+                ordinary = sqlite3.connect(":memory:")
+                assert ordinary.execute("SELECT 1").fetchone() == (1,)
+                ordinary.close()
+                opened += 1
+            except Exception as error:
+                failures.append(repr(error))
+        return opened, failures
+
+    def read(number: int) -> int:
+        barrier.wait()
+        return count_notes(REPLICA)
+
+    with ThreadPoolExecutor(4) as others:
+        going_on = [others.submit(open_ordinary_connections) for _ in range(4)]
+        try:
+            notes = in_threads(THREADS, read)
+            # And a while after.
+            opened = in_threads(1, lambda number: sqlite3.connect(":memory:").close())
+            assert opened == [None]
+        finally:
+            is_over.set()
+        ends = [one.result() for one in going_on]
+    return Race(
+        notes=set(notes),
+        times_loaded=len(loads),
+        ordinary_connections=sum(opened for opened, _ in ends),
+        failures=[failure for _, failures in ends for failure in failures],
+    )
+
+
+def test_any_thread_may_be_the_first_and_no_other_connection_fails(
+    world: ReplicaWorld,
+) -> None:
+    with world.worker() as worker:
+        race = worker.call(race_for_the_first_connection)
+    assert race.failures == []
+    assert len(race.notes) == 1
+    assert race.times_loaded == 1
+    assert race.ordinary_connections > 100
+
+
+def sqlite_library() -> ctypes.CDLL:
+    return ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+
+
+def load_beside_an_extension_of_somebody_else() -> tuple[int, int, list[str]]:
+    """Return how often the other extension was called before and after."""
+    called: list[int] = []
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 3)
+
+    def initialise(*arguments: object) -> int:
+        called.append(1)
+        return 0
+
+    callback = kind(initialise)
+    sqlite_library().sqlite3_auto_extension(callback)
+    try:
+        sqlite3.connect(":memory:").close()
+        before = len(called)
+        count_notes(REPLICA)
+        called.clear()
+        ordinary = sqlite3.connect(":memory:")
+        functions = [
+            name
+            for (name,) in ordinary.execute("SELECT name FROM pragma_function_list")
+            if name.startswith("litestream")
+        ]
+        ordinary.close()
+        return before, len(called), functions
+    finally:
+        sqlite_library().sqlite3_cancel_auto_extension(callback)
+
+
+def test_auto_extensions_of_others_are_left_alone(world: ReplicaWorld) -> None:
+    """And nothing of Litestream's becomes one, see upstream's #1506."""
+    with world.worker() as worker:
+        assert worker.call(load_beside_an_extension_of_somebody_else) == (1, 1, [])
+
+
+def read_without_extension_loading() -> tuple[int, list[str]]:
+    asked: list[str] = []
+    sys.addaudithook(
+        lambda event, _: asked.append(event) if "extension" in event else 0
+    )
+    return count_notes(REPLICA), asked
+
+
+def test_a_python_that_loads_no_extensions_will_do(world: ReplicaWorld) -> None:
+    """As those of pyenv and macOS, which lack ``enable_load_extension``."""
+    with world.worker() as worker:
+        count, asked = worker.call(read_without_extension_loading)
+    assert count >= 1
+    assert asked == []
+
+
+def use_other_connections() -> list[int]:
+    """Write and read elsewhere, on connections from before and from after."""
+    before = sqlite3.connect(":memory:", check_same_thread=False)
+    count_notes(REPLICA)
+
+    def use(number: int) -> int:
+        Note.objects.using("default").create(source="default", written_at=0)
+        after = sqlite3.connect(":memory:")
+        rows = count_notes("default")
+        for one in (before, after):
+            one.execute("CREATE TABLE IF NOT EXISTS t (x)")
+            one.execute("INSERT INTO t VALUES (1)")
+            rows += one.execute("SELECT count(*) FROM t").fetchone()[0]
+        after.close()
+        return rows
+
+    return [use(0), *in_threads(2, use)]
+
+
+def test_other_connections_go_on_working(world: ReplicaWorld) -> None:
+    with world.worker() as worker:
+        assert min(worker.call(use_other_connections)) > 2
+        assert not worker.call(uses_the_vfs, "default")
+        assert worker.call(uses_the_vfs, REPLICA)
+
+
+def uses_the_vfs(alias: str) -> bool:
+    with connections[alias].cursor() as cursor:
+        # SQLite knows the PRAGMA only where the VFS answers it.
+        cursor.execute("PRAGMA litestream_txid")
+        return cursor.fetchone() is not None
+
+
+def is_loaded() -> bool:
+    return forks.loaded
+
+
+@pytest.mark.parametrize("is_eager", [True, False])
+def test_it_may_be_loaded_with_the_project(tmp_path: Path, is_eager: bool) -> None:
+    world = ReplicaWorld(tmp_path / "project", litestream={"vfs_eager": is_eager})
+    with world.worker() as worker:
+        assert worker.call(is_loaded) is is_eager
+
+
+def fail_to_load(path: str) -> tuple[str, bool]:
+    """Return what is said of a library, and whether something counts as loaded."""
+    wrong = override_settings(LITESTREAM={"vfs_extension_path": path})
+    with wrong, pytest.raises(ImproperlyConfigured) as refusal:
+        count_notes(REPLICA)
+    sqlite3.connect(":memory:").close()
+    return str(refusal.value), forks.loaded
+
+
+def test_a_wrong_library_is_named_and_the_right_one_found_later(
+    world: ReplicaWorld,
+) -> None:
+    no_library = world.directory / "text.so"
+    no_library.write_text("This is no library.")
+    with world.worker() as worker:
+        for path in (no_library, Path(_sqlite3.__file__)):
+            message, loaded = worker.call(fail_to_load, str(path))
+            assert message.startswith(
+                f"{path} is not Litestream's VFS for this machine"
+            )
+            assert message.endswith(
+                "Install django-litestream[vfs], or correct "
+                "settings.LITESTREAM['vfs_extension_path']."
+            )
+            assert "\n" not in message
+            assert not loaded
+        message, loaded = worker.call(fail_to_load, "/nowhere.so")
+        assert message == (
+            "settings.LITESTREAM['vfs_extension_path'] is /nowhere.so, which is not a "
+            "file that can be read: correct it or remove it."
+        )
+        assert not loaded
+        assert worker.call(count_notes, REPLICA) >= 1
+        assert worker.call(is_loaded)
+
+
+def test_manage_py_says_it_in_one_line(tmp_path: Path) -> None:
+    project = ReplicaWorld(
+        tmp_path / "project",
+        litestream={"vfs_eager": True, "vfs_extension_path": "/nowhere.so"},
+    )
+    completed = project.manage("check")
+    assert completed.returncode == 1
+    assert completed.stderr.splitlines()[-1].endswith("correct it or remove it.")
+
+
+def test_no_file_is_left_behind(world: ReplicaWorld, tmp_path: Path) -> None:
+    world.environ["TMPDIR"] = str(tmp_path)
+    try:
+        with world.worker() as worker:
+            assert worker.call(count_notes, REPLICA) >= 1
+    finally:
+        del world.environ["TMPDIR"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a process found when it read."""
+
+    refusal: str
+    routed_to: set[str]
+    routed_rows: int
+    seconds: float
+
+
+def read_everything() -> Reading:
+    """Read by the router, and the replica by name, in and out of a transaction."""
+    begun = time.monotonic()
+    notes = list(Note.objects.all())
+    seconds = time.monotonic() - begun
+    refusal = refusal_of_reading()
+    with suppress(OperationalError), transaction.atomic(REPLICA):
+        assert refusal_of_reading() == refusal
+    routed_to = {str(note._state.db) for note in notes}
+    return Reading(refusal, routed_to, len(notes), seconds)
+
+
+def refusal_of_reading() -> str:
+    try:
+        count_notes(REPLICA)
+    except OperationalError as error:
+        return str(error)
+    return ""
+
+
+def read_and_close() -> Reading:
+    reading = read_everything()
+    connections.close_all()
+    gc.collect()
+    return reading
+
+
+def write_and_find_it() -> bool:
+    """Write to the primary and wait for that in the replica."""
+    note = Note.objects.using("default").create(source="default", written_at=0)
+    wait_until(lambda: Note.objects.using(REPLICA).filter(pk=note.pk).exists())
+    return True
+
+
+@contextmanager
+def threads_with_open_connections() -> Iterator[None]:
+    is_over = threading.Event()
+    are_open = threading.Barrier(4)
+
+    def stay() -> None:
+        count_notes(REPLICA)
+        are_open.wait()
+        is_over.wait()
+
+    threads = [threading.Thread(target=stay) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    are_open.wait()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+def in_forked_child[T](function: Callable[[], T]) -> tuple[T, int]:
+    """Return what a function returns in a child, and the status that it ends with.
+
+    It ends as any program does: by the interpreter's own way out.
+    """
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    child = os.fork()
+    if child == 0:
+        writing.send(function())
+        sys.exit(0)
+    try:
+        assert reading.poll(PATIENCE), "the child hangs"
+        result: T = reading.recv()
+        statuses: list[int] = []
+
+        def has_ended() -> bool:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                statuses.append(status)
+            return bool(ended)
+
+        wait_until(has_ended)
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        raise
+    return result, statuses[0]
+
+
+def fork_after_reading() -> tuple[Reading, int, bool]:
+    list(Note.objects.all())
+    count_notes(REPLICA)
+    with threads_with_open_connections():
+        reading, status = in_forked_child(read_and_close)
+        # The parent is none the worse for it.
+        return reading, status, write_and_find_it()
+
+
+def fork_inside_of_a_transaction() -> tuple[str, int]:
+    with transaction.atomic(REPLICA):
+        # A cursor that has not read all of its rows.
+        rows = Note.objects.using(REPLICA).iterator(chunk_size=1)
+        assert next(rows).pk
+        return in_forked_child(close_after_reading)
+
+
+def close_after_reading() -> str:
+    refusal = refusal_of_reading()
+    connections.close_all()
+    return refusal
+
+
+def fork_twice() -> tuple[Reading, int]:
+    count_notes(REPLICA)
+    grandchild, status = in_forked_child(lambda: in_forked_child(read_and_close))
+    assert status == 0
+    return grandchild
+
+
+def assert_refused(reading: Reading, rows: int) -> None:
+    assert reading.refusal == REFUSAL
+    assert reading.routed_to == {"default"}
+    assert reading.routed_rows >= rows
+    assert reading.seconds < QUICK
+
+
+def test_the_child_of_a_process_that_read_a_replica_says_so_and_ends(
+    world: ReplicaWorld,
+) -> None:
+    with world.worker() as worker:
+        rows = worker.call(count_notes, "default")
+        reading, status, parent_is_well = worker.call(fork_after_reading)
+        assert_refused(reading, rows)
+        assert (status, parent_is_well) == (0, True)
+        assert worker.call(fork_inside_of_a_transaction) == (REFUSAL, 0)
+        reading, status = worker.call(fork_twice)
+        assert_refused(reading, rows)
+        assert status == 0
+
+
+def fork_before_reading() -> tuple[bool, int]:
+    connection.ensure_connection()
+    connections.close_all()
+    return in_forked_child(write_and_find_it)
+
+
+def test_the_child_of_a_process_that_read_none_reads_live_data(
+    world: ReplicaWorld,
+) -> None:
+    with world.worker() as worker:
+        assert worker.call(fork_before_reading) == (True, 0)
+        # The parent may read afterwards, and its next child may not.
+        worker.call(write_and_find_it)
+        reading, _, _ = worker.call(fork_after_reading)
+        assert reading.refusal == REFUSAL
+
+
+def read_in_pool(number: int) -> tuple[int, Reading]:
+    return os.getpid(), read_everything()
+
+
+def write_and_find_it_in_pool(number: int) -> tuple[int, bool]:
+    return os.getpid(), write_and_find_it()
+
+
+def use_pool[T](
+    function: Callable[[int], tuple[int, T]], touches_before: bool
+) -> dict[int, T]:
+    """Call a function in a pool of forks, several times in each, as Celery does."""
+    if touches_before:
+        count_notes(REPLICA)
+    connections.close_all()
+    with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
+        results = pool.map_async(function, range(4 * WORKERS), chunksize=1)
+        found = dict(results.get(timeout=PATIENCE))
+        pool.close()
+        pool.join()
+    return found
+
+
+def test_a_pool_of_forks(world: ReplicaWorld) -> None:
+    with world.worker() as worker:
+        found = worker.call(use_pool, write_and_find_it_in_pool, False)
+        assert set(found.values()) == {True}
+        for reading in worker.call(use_pool, read_in_pool, True).values():
+            assert_refused(reading, rows=1)
+
+
+def read_in_each_process(address: str) -> dict[int, dict[str, Any]]:
+    """Return the newest answer of each worker, once all of them have answered."""
+    answers: dict[int, dict[str, Any]] = {}
+
+    def ask(number: int) -> None:
+        answer = httpx.get(f"{address}/replica/{REPLICA}", timeout=PATIENCE).json()
+        answers[answer["pid"]] = answer
+
+    def all_have_answered() -> bool:
+        in_threads(2 * WORKERS, ask)
+        return len(answers) == WORKERS
+
+    wait_until(all_have_answered)
+    return answers
+
+
+def test_gunicorn_whose_master_touched_a_replica(world: ReplicaWorld) -> None:
+    world.write_note()
+    with served(world, workers=WORKERS, TOUCH_BEFORE_FORK=REPLICA) as address:
+        for answer in read_in_each_process(address).values():
+            assert answer["error"] == REFUSAL
+            assert answer["read_from"] == ["default"]
+            assert answer["routed"] >= 1
+            assert answer["seconds"] < QUICK
+
+
+def test_gunicorn_whose_master_touched_none(world: ReplicaWorld) -> None:
+    with served(world, workers=WORKERS) as address:
+        for _ in range(2):
+            written = httpx.get(f"{address}/write", timeout=PATIENCE).json()["number"]
+
+            def all_have_it(newest: int = written) -> bool:
+                answers = read_in_each_process(address).values()
+                assert {answer["error"] for answer in answers} == {""}
+                return all(answer["newest"] >= newest for answer in answers)
+
+            wait_until(all_have_it)
