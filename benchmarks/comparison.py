@@ -1,0 +1,39 @@
+"""Medians of what is measured in turns.
+
+Each comparison is made in turns, so that a machine that slows down slows all sides.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Measure = Callable[[], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Medians of two things measured in turns, in the same unit."""
+
+    ours: float
+    theirs: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.theirs
+
+    @property
+    def difference(self) -> float:
+        return self.ours - self.theirs
+
+
+def medians_in_turns(runs: int, *measures: Measure) -> list[float]:
+    """Return the median of each of the ``measures``."""
+    turns = [[measure() for measure in measures] for _ in range(runs)]
+    return [statistics.median(of_one) for of_one in zip(*turns, strict=True)]
+
+
+def in_turns(ours: Measure, theirs: Measure, runs: int) -> Comparison:
+    ours_median, theirs_median = medians_in_turns(runs, ours, theirs)
+    return Comparison(ours=ours_median, theirs=theirs_median)

@@ -1,0 +1,35 @@
+"""What is served where requests are measured: ``ROOT_URLCONF`` and a WSGI application."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+
+_opened: list[str] = []
+
+
+def _note_opening(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "sqlite3.connect" and "vfs=litestream" in str(arguments[0]):
+        _opened.append(threading.current_thread().name)
+
+
+# Python itself tells of every connection, whoever opens it.
+sys.addaudithook(_note_opening)
+
+
+def read(request: HttpRequest) -> JsonResponse:
+    """Read a row where the router says; tell that, and what was opened so far."""
+    from .models import Note
+
+    note = Note._default_manager.get(pk=1)
+    return JsonResponse({"alias": note._state.db, "opened": len(_opened)})
+
+
+urlpatterns = [path("", read)]
+
+application = get_wsgi_application()
