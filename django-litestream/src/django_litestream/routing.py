@@ -75,7 +75,9 @@ def watch_writes(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     if connection.alias in topology().routed and not any(
         isinstance(wrapper, _WriteWatch) for wrapper in connection.execute_wrappers
     ):
-        connection.execute_wrappers.append(_WriteWatch(connection.alias))
+        # First, as Django takes away the last one at the end of a block which a
+        # connection may have been opened in.
+        connection.execute_wrappers.insert(0, _WriteWatch(connection.alias))
 
 
 class _WriteWatch:
