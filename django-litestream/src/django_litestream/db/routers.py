@@ -54,8 +54,11 @@ class LitestreamRouter:
         if (instance := hints.get("instance")) is None:
             return None
         replica = topology().replicas.get(instance._state.db)
-        if replica is None or replica.moment is not None:
+        if replica is None:
             return None
+        if replica.moment is not None:
+            # Where it is refused: the past must not become the present by a save.
+            return replica.alias
         return _ask_others(model, hints) or replica.primary
 
     def allow_relation(self, obj1: Model, obj2: Model, **hints: Any) -> bool | None:
@@ -77,13 +80,15 @@ class LitestreamRouter:
         return False
 
     def _primary(self, model: type[Model], hints: dict[str, Any]) -> str:
-        if other := _ask_others(model, hints):
-            return topology().primary_of(other)
+        known = topology()
         instance = hints.get("instance")
-        if instance is None or not (alias := instance._state.db):
-            return DEFAULT_DB_ALIAS
-        replica = topology().replicas.get(alias)
-        return alias if replica is None or replica.moment else replica.primary
+        alias: str | None = instance._state.db if instance is not None else None
+        replica = known.replicas.get(alias) if alias else None
+        if replica is not None and replica.moment is not None:
+            return replica.alias
+        if other := _ask_others(model, hints):
+            return known.primary_of(other)
+        return known.primary_of(alias) if alias else DEFAULT_DB_ALIAS
 
 
 def _ask_others(model: type[Model], hints: dict[str, Any]) -> str | None:
