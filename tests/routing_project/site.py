@@ -20,9 +20,9 @@ MIDDLEWARE = ["django_litestream.middleware.LitestreamMiddleware"]
 """
 
 
-def make_site(world: ReplicaWorld) -> None:
-    """Have the world's project route its reads and serve the views."""
-    world.more_settings = _SETTINGS
+def make_site(world: ReplicaWorld, *routers: str) -> None:
+    """Have the world's project route its reads, by further routers too."""
+    world.more_settings = _SETTINGS + f"DATABASE_ROUTERS += {list(routers)!r}\n"
     world.write_settings()
 
 

@@ -1,0 +1,663 @@
+"""Where the router reads and writes, and what that costs."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import (
+    NotSupportedError,
+    connection,
+    connections,
+    router,
+    transaction,
+)
+from django.db.models import Model
+from django.test import override_settings
+
+from django_litestream import health, time_travel
+from django_litestream.routing import unit_of_work
+from django_litestream.vfs.forks import forks
+
+from .project import PATIENCE, wait_until
+from .replica_app.models import Author, Book, Note
+from .replica_world import ReplicaWorld, Worker, in_threads, replica_world
+from .routing_project.site import make_site
+from .s3_server import S3Server, s3_server
+from .test_vfs_loading import in_forked_child
+
+ROUTED = {"default": {"default_replica", "second_replica"}, "other": {"other_replica"}}
+
+DETAILS: dict[str, Any] = {
+    "pages": 1,
+    "price": 1,
+    "published": datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC),
+}
+
+# What no decision and no read may take, with so many exceptions as a busy machine
+# makes by itself: threads that wait for a processor.
+SLOW = 0.05
+SHARE_OF_SLOW = 0.01
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
+    """Two databases, two replicas of the one, one of the other, and some not read."""
+    directory = tmp_path_factory.mktemp("router")
+    with replica_world(directory / "project", "default", "other") as made:
+        replica = made.vfs["default_replica"]
+        made.vfs["second_replica"] = replica
+        made.vfs["kept_out"] = {**replica, "route": False}
+        made.vfs["nowhere"] = {**replica, "url": (directory / "nowhere").as_uri()}
+        make_site(made, "tests.routing_project.routers.BooksElsewhere")
+        made.write_note()
+        with made.replicating():
+            yield made
+
+
+@pytest.fixture(scope="module")
+def worker(world: ReplicaWorld) -> Iterator[Worker]:
+    """A process in which replicas are read already."""
+    with world.worker() as made:
+        made.call(make_rows)
+        made.call(wait_until_read_from)
+        yield made
+
+
+def books_of(author: Author) -> Any:
+    """Return the related manager, which the type checker does not see."""
+    return vars(Author)["books"].__get__(author)
+
+
+def make_rows() -> None:
+    with unit_of_work():
+        author = Author.objects.create(name="A", born=datetime.date(1900, 1, 1))
+        books_of(author).create(title="B", **DETAILS)
+    wait_until(lambda: Book.objects.using("other_replica").exists())
+
+
+def decisions(model: type[Model], count: int = 200) -> Counter[str]:
+    return Counter(router.db_for_read(model) for _ in range(count))
+
+
+def wait_until_read_from() -> None:
+    """Wait until this thread has its connections to all the replicas."""
+    wait_until(lambda: set(decisions(Note)) == ROUTED["default"])
+    wait_until(lambda: set(decisions(Book)) == ROUTED["other"])
+
+
+def test_reads_go_to_a_replica_of_the_models_primary_at_random(worker: Worker) -> None:
+    found = worker.call(decisions, Note)
+    assert set(found) == ROUTED["default"]
+    assert min(found.values()) > 40
+    assert set(worker.call(decisions, Book)) == ROUTED["other"]
+
+
+def write_anew() -> list[str]:
+    with unit_of_work():
+        note = Note.objects.create(source="test", written_at=0)
+        author = Author.objects.create(name="C", born=datetime.date(1900, 1, 1))
+        books_of(author).create(title="D", **DETAILS)
+        Note.objects.bulk_create([Note(source="test", written_at=0)])
+        Note.objects.filter(pk=note.pk).update(source="changed")
+        return [
+            str(note._state.db),
+            str(author._state.db),
+            str(books_of(author).latest("pk")._state.db),
+            router.db_for_write(Note),
+            router.db_for_write(Book),
+        ]
+
+
+def test_writes_go_to_the_primary(worker: Worker) -> None:
+    assert worker.call(write_anew) == ["default", "other", "other", "default", "other"]
+
+
+def write_what_was_read() -> list[str]:
+    places = []
+    with unit_of_work():
+        note = Note.objects.order_by("pk")[0]
+        places.append(str(note._state.db))
+        note.source = "from a replica"
+        note.save()
+        places.append(str(note._state.db))
+        stored = Note.objects.using("default").get(pk=note.pk)
+        assert stored.source == "from a replica"
+    with unit_of_work():
+        book = Book.objects.get(title="B")
+        places += [str(book._state.db), str(book.author._state.db)]
+        books_of(book.author).filter(pk=book.pk).update(pages=2)
+        assert Book.objects.using("other").get(pk=book.pk).pages == 2
+    with unit_of_work():
+        extra = Note.objects.using("default").create(source="extra", written_at=0)
+        Note(pk=extra.pk).refresh_from_db()
+        extra._state.db = "default_replica"
+        extra.delete()
+        assert not Note.objects.using("default").filter(source="extra").exists()
+    return places
+
+
+def test_what_was_read_from_a_replica_is_saved_to_its_primary(worker: Worker) -> None:
+    read_from, saved_to, book, author = worker.call(write_what_was_read)
+    assert read_from in ROUTED["default"]
+    assert (saved_to, book, author) == ("default", "other_replica", "other_replica")
+
+
+def stay_in_the_past() -> tuple[bool, str]:
+    with unit_of_work(), time_travel("other_replica", "0 seconds ago") as past:
+        book = Book.objects.using(past).get(title="B")
+        book.refresh_from_db()
+        stays = {book._state.db, book.author._state.db} == {past}
+        stays = stays and books_of(book.author).get(title="B")._state.db == past
+        stays = stays and router.allow_relation(
+            book, Author.objects.using("other").latest("pk")
+        )
+        try:
+            book.save()
+        except NotSupportedError as refusal:
+            return stays, str(refusal).partition("' ")[2]
+        return stays, ""
+
+
+def test_what_was_read_in_the_past_stays_there(worker: Worker) -> None:
+    stays, refusal = worker.call(stay_in_the_past)
+    assert stays
+    assert refusal == (
+        "is a read replica of 'other' and cannot be written to: write to 'other'."
+    )
+
+
+def relations() -> dict[tuple[str, str], bool]:
+    found = {}
+    for pair in (
+        ("default", "default_replica"),
+        ("default_replica", "second_replica"),
+        ("kept_out", "default"),
+        ("default", "other"),
+        ("default_replica", "other_replica"),
+    ):
+        one, other = Note(pk=1), Note(pk=2)
+        one._state.db, other._state.db = pair
+        found[pair] = router.allow_relation(one, other)
+    one._state.db = None
+    found["new", "other"] = router.allow_relation(one, other)
+    return found
+
+
+def test_relations_within_a_primary_and_its_replicas(worker: Worker) -> None:
+    assert worker.call(relations) == {
+        ("default", "default_replica"): True,
+        ("default_replica", "second_replica"): True,
+        ("kept_out", "default"): True,
+        # Django's own answer, as nobody else has one.
+        ("default", "other"): False,
+        ("default_replica", "other_replica"): False,
+        ("new", "other"): False,
+    }
+
+
+def migrations() -> list[bool]:
+    return [
+        router.allow_migrate(alias, "replica_app", model_name="note")
+        for alias in ("default", "other", "default_replica", "kept_out", "nowhere")
+    ]
+
+
+def test_nothing_is_migrated_on_a_replica(worker: Worker) -> None:
+    assert worker.call(migrations) == [True, True, False, False, False]
+
+
+def models_of_each() -> dict[str, list[str]]:
+    """Return what ``dumpdata`` would write of each database."""
+    models = (Author, Book, Note)
+    return {
+        alias: [
+            model.__name__
+            for model in models
+            if router.allow_migrate_model(alias, model)
+        ]
+        for alias in ("default", "default_replica", "other_replica")
+    }
+
+
+def test_the_rows_of_a_replica_are_those_of_its_primary(worker: Worker) -> None:
+    assert worker.call(models_of_each) == {
+        "default": ["Note"],
+        "default_replica": ["Note"],
+        "other_replica": ["Author", "Book", "Note"],
+    }
+
+
+def in_transactions() -> list[set[str]]:
+    found = []
+    with unit_of_work():
+        with transaction.atomic():
+            found += [set(decisions(Note)), set(decisions(Book))]
+            with transaction.atomic():
+                found.append(set(decisions(Note)))
+        # Nothing was written in it.
+        found.append(set(decisions(Note)))
+        with transaction.atomic("other"):
+            found += [set(decisions(Note)), set(decisions(Book))]
+    return found
+
+
+def test_inside_of_atomic_it_is_the_primary_that_is_read(worker: Worker) -> None:
+    assert worker.call(in_transactions) == [
+        {"default"},
+        {"other_replica"},
+        {"default"},
+        ROUTED["default"],
+        ROUTED["default"],
+        {"other"},
+    ]
+
+
+WRITES = (
+    "INSERT INTO replica_app_note (source, written_at) VALUES ('sql', 0)",
+    "  \n insert into replica_app_note (source, written_at) values ('sql', 0)",
+    "UPDATE replica_app_note SET written_at = 1 WHERE source = 'sql'",
+    "REPLACE INTO replica_app_note (id, source, written_at) VALUES (9999, 'sql', 0)",
+    "WITH n(x) AS (SELECT 'sql')\nINSERT INTO replica_app_note (source, written_at) "
+    "SELECT x, 0 FROM n",
+    "DELETE FROM replica_app_note WHERE source = 'sql'",
+    "CREATE TABLE made_by_sql (x)",
+    "/* a comment */ DROP TABLE made_by_sql",
+)
+READS = (
+    "SELECT count(*) FROM replica_app_note",
+    "WITH n(x) AS (SELECT 1) SELECT x FROM n",
+    "VALUES (1)",
+    "PRAGMA table_info(replica_app_note)",
+    "EXPLAIN SELECT 1",
+)
+
+
+def places_after_sql(*statements: str) -> dict[str, set[str]]:
+    """Return where is read from after each, in a unit of work of its own."""
+    found = {}
+    for sql in statements:
+        with unit_of_work(), connection.cursor() as cursor:
+            cursor.execute(sql)
+            found[sql] = set(decisions(Note))
+        assert set(decisions(Note)) == ROUTED["default"], "a unit of work has not ended"
+    return found
+
+
+def places_after_many() -> set[str]:
+    with unit_of_work(), connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE replica_app_note SET written_at = %s WHERE source = 'none'", [(1,)]
+        )
+        return set(decisions(Note))
+
+
+def test_writes_by_sql_are_noted(worker: Worker) -> None:
+    places = worker.call(places_after_sql, *WRITES)
+    assert list(places.values()) == [{"default"}] * len(WRITES)
+    places = worker.call(places_after_sql, *READS)
+    assert list(places.values()) == [ROUTED["default"]] * len(READS)
+    assert worker.call(places_after_many) == {"default"}
+
+
+def connect_inside_of_a_wrapper() -> tuple[list[str], set[str]]:
+    """Return what was left of the wrappers, and where is read from after a write."""
+    calls = []
+
+    def wrapper(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        calls.append(sql)
+        return execute(sql, *rest)
+
+    def work(number: int) -> tuple[list[str], set[str]]:
+        wait_until_read_from()
+        with connection.execute_wrapper(wrapper):
+            connection.ensure_connection()
+        left = [type(one).__name__ for one in connection.execute_wrappers]
+        with unit_of_work():
+            Note.objects.filter(source="none").update(written_at=1)
+            return left, set(decisions(Note))
+
+    connections["default"].close()
+    (found,) = in_threads(1, work)
+    return found
+
+
+def test_a_connection_opened_inside_of_a_wrapper_is_watched(worker: Worker) -> None:
+    assert worker.call(connect_inside_of_a_wrapper) == (["_WriteWatch"], {"default"})
+
+
+def write_in_units() -> list[set[str]]:
+    found = []
+
+    @unit_of_work()
+    def task() -> set[str]:
+        Note.objects.filter(source="none").update(written_at=1)
+        return set(decisions(Note))
+
+    with unit_of_work() as unit:
+        found += [task(), set(decisions(Note))]
+        assert not unit.written
+        Note.objects.filter(source="none").update(written_at=1)
+        assert unit.written == {"default"}
+        with unit_of_work():
+            found.append(set(decisions(Note)))
+        found += [set(decisions(Note)), set(decisions(Book))]
+    with suppress(ZeroDivisionError), unit_of_work():
+        Note.objects.filter(source="none").update(written_at=1)
+        raise ZeroDivisionError
+    found.append(set(decisions(Note)))
+    return found
+
+
+def test_a_write_counts_to_the_end_of_its_unit_of_work(worker: Worker) -> None:
+    assert worker.call(write_in_units) == [
+        {"default"},
+        ROUTED["default"],
+        ROUTED["default"],
+        {"default"},
+        ROUTED["other"],
+        ROUTED["default"],
+    ]
+
+
+def wait_for_needed() -> list[set[str]]:
+    found = []
+    with unit_of_work():
+        note = Note.objects.create(source="needed", written_at=0)
+    wait_until(lambda: Note.objects.using("second_replica").filter(pk=note.pk).exists())
+    newest = connections["second_replica"].snapshots.txid  # type: ignore[attr-defined]
+    with unit_of_work() as unit:
+        unit.needed = {"default": newest + 1_000}
+        found += [set(decisions(Note)), set(decisions(Book))]
+        unit.needed = {"default": newest}
+        wait_until(lambda: set(decisions(Note)) == ROUTED["default"])
+        found.append(set(decisions(Note)))
+        for alias in ROUTED["default"]:
+            assert Note.objects.using(alias).filter(pk=note.pk).exists()
+    return found
+
+
+def test_a_replica_is_read_from_once_it_has_what_is_needed(worker: Worker) -> None:
+    assert worker.call(wait_for_needed) == [
+        {"default"},
+        ROUTED["other"],
+        ROUTED["default"],
+    ]
+
+
+def write_in_one_of_many_threads() -> list[set[str]]:
+    barrier = threading.Barrier(4)
+
+    def work(number: int) -> set[str]:
+        wait_until_read_from()
+        barrier.wait()
+        if number == 0:
+            Note.objects.filter(source="none").update(written_at=1)
+        barrier.wait()
+        return set(decisions(Note))
+
+    return in_threads(4, work)
+
+
+def test_threads_do_not_share_what_they_wrote(worker: Worker) -> None:
+    others = [ROUTED["default"]] * 3
+    assert worker.call(write_in_one_of_many_threads) == [{"default"}, *others]
+
+
+async def _read_and_write_in_tasks() -> list[set[str]]:
+    has_written = asyncio.Event()
+
+    async def reads_from(count: int = 50) -> set[str]:
+        notes = [await Note.objects.order_by("pk").afirst() for _ in range(count)]
+        return {str(note._state.db) for note in notes if note}
+
+    async def write() -> set[str]:
+        await Note.objects.filter(source="none").aupdate(written_at=1)
+        has_written.set()
+        return await reads_from()
+
+    async def read() -> set[str]:
+        await has_written.wait()
+        return await reads_from()
+
+    while await reads_from() != ROUTED["default"]:
+        await asyncio.sleep(0.05)
+    found = await asyncio.gather(write(), read(), read())
+    # The one in whose context the tasks were made has written nothing either.
+    return [*found, await reads_from()]
+
+
+def read_and_write_in_tasks() -> list[set[str]]:
+    return asyncio.run(_read_and_write_in_tasks())
+
+
+def test_tasks_do_not_share_what_they_wrote(worker: Worker) -> None:
+    others = [ROUTED["default"]] * 3
+    assert worker.call(read_and_write_in_tasks) == [{"default"}, *others]
+
+
+async def _decide_in_the_event_loop() -> str:
+    return router.db_for_read(Note)
+
+
+def decide_in_the_event_loop() -> str:
+    return asyncio.run(_decide_in_the_event_loop())
+
+
+def test_a_decision_in_an_event_loop_is_the_primary_or_a_replica(
+    worker: Worker,
+) -> None:
+    """A queryset may be asked for its database there; nothing is opened for that."""
+    assert worker.call(decide_in_the_event_loop) in {"default", *ROUTED["default"]}
+
+
+def start_watching() -> tuple[str, int, int]:
+    """Return the first decision, and how many watchers a crowd has started."""
+    first = router.db_for_read(Note)
+    in_threads(8, lambda number: decisions(Note))
+    names = [thread.name for thread in threading.enumerate()]
+    watcher = health.watcher()
+    return first, names.count("litestream-health"), health.watcher() is watcher
+
+
+def test_one_thread_watches_and_the_first_decision_waits_for_nothing(
+    world: ReplicaWorld,
+) -> None:
+    with world.worker() as worker:
+        assert worker.call(start_watching) == ("default", 1, True)
+
+
+def fork_with_a_watcher_that_has_loaded_nothing(
+    library: str,
+) -> tuple[bool, list[Any], int]:
+    project: Any = settings
+    litestream: dict[str, Any] = project.LITESTREAM
+    with override_settings(LITESTREAM=litestream | {"vfs_extension_path": library}):
+        watcher = health.watcher()
+        assert watcher is not None
+        wait_until(lambda: watcher._refused)
+        assert set(decisions(Note)) == {"default"}
+
+        def watch_anew() -> list[Any]:
+            anew = health.watcher()
+            assert anew is not None
+            assert anew is not watcher
+            with override_settings(LITESTREAM=litestream):
+                wait_until_read_from()
+            return [anew._thread.is_alive(), watcher._thread.is_alive()]
+
+        return forks.loaded, *in_forked_child(watch_anew)
+
+
+def test_the_watcher_is_replaced_after_a_fork(world: ReplicaWorld) -> None:
+    with world.worker() as worker:
+        found = worker.call(fork_with_a_watcher_that_has_loaded_nothing, "/nowhere.so")
+    assert found == (False, [True, False], 0)
+    assert "vfs_extension_path'] is /nowhere.so" in world.worker_log()
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds that something took, many times."""
+
+    median: float
+    longest: float
+    slow: float
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> Times:
+        slow = sum(one > SLOW for one in seconds) / len(seconds)
+        return cls(median(seconds), max(seconds), slow)
+
+    def assert_unnoticeable(self) -> None:
+        assert self.median < SLOW / 10
+        assert self.slow < SHARE_OF_SLOW
+        assert self.longest < 1
+
+
+def timed(function: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    function()
+    return time.perf_counter() - begun
+
+
+def time_decisions(count: int) -> Times:
+    return Times.of([timed(lambda: router.db_for_read(Note)) for _ in range(count)])
+
+
+def test_a_decision_takes_no_time(worker: Worker) -> None:
+    times = worker.call(time_decisions, 20_000)
+    print(f"A decision took {times.median * 1e6:.1f} µs, {times.longest * 1e3:.1f} ms.")
+    times.assert_unnoticeable()
+    assert times.median < 0.0005
+
+
+MAX_LAG = 3.0
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What was seen by somebody who reads all the while that a storage goes away."""
+
+    seconds_until_unhealthy: float
+    during: Times
+    errors: list[str]
+    places_during: set[str]
+    seconds_until_healthy: float
+
+
+@dataclass
+class Reader:
+    """Somebody who reads the same all the while, as in one request after the other."""
+
+    seconds: list[float] = field(default_factory=list)
+    read_from: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+
+    def read(self) -> None:
+        with unit_of_work():
+            note = Note.objects.order_by("pk")[0]
+            self.read_from[str(note._state.db)] += 1
+
+
+@contextmanager
+def reading() -> Iterator[Reader]:
+    """Have a thread read for the length of the block."""
+    reader = Reader()
+    is_over = threading.Event()
+
+    def go_on() -> None:
+        while not is_over.wait(0.002):
+            try:
+                reader.seconds.append(timed(reader.read))
+            except Exception as error:
+                reader.errors.append(repr(error))
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield reader
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def live_through_an_outage(s3: S3Server, process: int) -> Outage:
+    watcher = health.watcher()
+    assert watcher is not None
+    wait_until(lambda: set(decisions(Note)) == {"default_replica"})
+    with reading() as reader:
+        # So that its pages are cached: others are waited for until the age of the last
+        # poll tells that the storage may be away.
+        wait_until(lambda: reader.read_from["default_replica"] > 10)
+        reader.seconds.clear()
+        os.kill(process, signal.SIGKILL)
+        begun = time.monotonic()
+        wait_until(lambda: not watcher.healthy("default"))
+        until_unhealthy = time.monotonic() - begun
+        reader.read_from.clear()
+        wait_until(lambda: reader.read_from.total() > 100)
+        places_during = set(reader.read_from) | set(decisions(Note))
+        with unit_of_work():
+            note = Note.objects.create(source="during", written_at=0)
+        s3.start()
+        begun = time.monotonic()
+        wait_until(lambda: set(decisions(Note)) == {"default_replica"})
+        until_healthy = time.monotonic() - begun
+    wait_until(
+        lambda: Note.objects.using("default_replica").filter(pk=note.pk).exists()
+    )
+    s3.stop()
+    return Outage(
+        seconds_until_unhealthy=until_unhealthy,
+        during=Times.of(reader.seconds),
+        errors=reader.errors,
+        places_during=places_during,
+        seconds_until_healthy=until_healthy,
+    )
+
+
+def test_a_storage_that_goes_away_and_comes_back(tmp_path: Path) -> None:
+    with (
+        s3_server(tmp_path / "s3") as s3,
+        replica_world(tmp_path / "project") as world,
+    ):
+        world.environ |= s3.environ
+        world.litestream["dbs"][0]["replica"] = s3.replica("notes")
+        world.vfs["default_replica"] = {
+            "url": s3.url("notes"),
+            "poll_interval": "200ms",
+            "max_lag_seconds": MAX_LAG,
+            "open_timeout": 5,
+        }
+        make_site(world)
+        world.write_note(count=100)
+        assert s3._process is not None
+        with world.replicating(), world.worker() as worker:
+            again = S3Server(s3.directory, port=s3.port)
+            worker.begin(live_through_an_outage, again, s3._process.pid)
+            outage = worker.result(2 * PATIENCE)
+
+    print(
+        f"Not healthy {outage.seconds_until_unhealthy:.1f} s after the storage went away "
+        f"and again {outage.seconds_until_healthy:.1f} s after it came back; meanwhile "
+        f"a read took {outage.during.median * 1e3:.2f} ms, "
+        f"{outage.during.longest * 1e3:.0f} ms at most."
+    )
+    assert outage.errors == []
+    assert outage.places_during == {"default"}
+    assert outage.seconds_until_unhealthy < MAX_LAG + 3
+    outage.during.assert_unnoticeable()
