@@ -128,8 +128,10 @@ def private_directory(replica: Path) -> Path:
 def assert_the_backup_was_read(out: str) -> None:
     first_act, heading, out = out.partition("Its backup is read, now and as it was.")
     assert heading, first_act
-    read_from = re.findall(r"(?m)^ +[\d.]+ s  .* (replica|default)\b", out)
-    assert read_from == ["replica", "default", "default", "replica", "replica"], out
+    visits = re.findall(r"(?m)^ +[\d.]+ s  .* (replica|default)\b", out)
+    # The replica may have the transfer as soon as the next page.
+    visits.pop(2)
+    assert visits == ["replica", "default", "replica", "replica"], out
     lines = [line.split() for line in out.splitlines()]
     assert ["ledger.transfer", "421", "421", "421"] in lines
     [checksums] = [set(line[4:]) for line in lines if "SHA-256" in line]
@@ -341,17 +343,23 @@ def assert_the_pages_read_the_backup(browser: Browser) -> None:
     assert re.search(r"TXID \d+, polled \d+\.\d s ago,\s+healthy", page), page
     before = datetime.now(UTC).isoformat()
 
-    page = browser.record("From a browser")
-    assert browser.read_from == "default"
-    assert "The replica may not have what you have recorded yet" in page
-    assert "<td>From a browser</td>" in page
-    wait_until(lambda: reads_the_replica("<td>From a browser</td>"))
+    pages: list[str] = []
+
+    def records_ahead_of_the_replica() -> bool:
+        memo = f"Sale {len(pages)}"
+        pages.append(browser.record(memo))
+        assert f"<td>{memo}</td>" in pages[-1]
+        return browser.read_from == "default"
+
+    wait_until(records_ahead_of_the_replica)
+    assert "The replica may not have what you have recorded yet" in pages[-1]
+    wait_until(lambda: reads_the_replica(f"Sale {len(pages) - 1}"))
 
     past = browser.read(f"as-of/?{urlencode({'moment': before})}")
     assert "read only" in past
     assert "Record a transfer" not in past
     assert "Transfers <small>120</small>" in past
-    assert "From a browser" not in past
+    assert "Sale" not in past
     assert "&amp;page=2" in past
 
     early = browser.read("look-back/?number=5&unit=hours")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.db import OperationalError, router
+from django.db import DEFAULT_DB_ALIAS, OperationalError, router
 
 from django_litestream import get_vfs_status
 from django_litestream.replica_status import Health
@@ -42,17 +42,21 @@ def choose_source() -> Source:
     """Have the router choose once, so that all of a page is of one database."""
     # A replica without a backup takes its time to say so.
     if not Path(settings.LITESTREAM["dbs"][0]["replica"]["path"]).exists():
-        return Source(
-            alias=router.db_for_read(Transfer), problem="There is no replica yet."
-        )
+        return _primary("There is no replica yet.")
     try:
         # The development server gives each connection of a browser a new thread. This
         # opens the thread's replica, so that the router can choose it at once.
         status = get_vfs_status(ALIAS)
     except OperationalError as error:
-        return Source(alias=router.db_for_read(Transfer), problem=str(error))
+        return _primary(str(error))
+    if not status["is_vfs"]:
+        return _primary("The replica is a mirror of it.")
     return Source(
         alias=router.db_for_read(Transfer),
         txid=status["txid"],
         polled=status["lag_seconds"],
     )
+
+
+def _primary(problem: str) -> Source:
+    return Source(alias=DEFAULT_DB_ALIAS, problem=problem)

@@ -3,15 +3,25 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.http import HttpResponse
-from django.test import TestCase, TransactionTestCase
+from django.test import TestCase, TransactionTestCase, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
 from .models import Account, Transfer
+
+NOWHERE = settings.DATA / "nowhere"
+
+
+def with_replica(path: Path) -> override_settings:
+    """Have the replica at ``path``, whatever the demo has kept there."""
+    entry = {"path": "default", "replica": {"type": "file", "path": path}}
+    return override_settings(LITESTREAM={**settings.LITESTREAM, "dbs": [entry]})
 
 
 class LedgerPageTests(TestCase):
@@ -81,10 +91,16 @@ class ReadTests(TestCase):
     # Here the replica is a mirror of the primary, as the test runner has it.
 
     def test_a_page_says_which_database_it_was_read_from(self) -> None:
-        response = self.client.get(reverse("ledger"))
-        self.assertContains(response, "This page was read from the primary.")
-        self.assertContains(response, "There is no replica yet.")
-        assert response.headers["Ledger-Read-From"] == "default"
+        for path, problem in (
+            (NOWHERE, "There is no replica yet."),
+            (settings.DATA, "The replica is a mirror of it."),
+        ):
+            with self.subTest(problem), with_replica(path):
+                response = self.client.get(reverse("ledger"))
+                self.assertContains(response, "This page was read from the primary.")
+                self.assertContains(response, problem)
+                self.assertNotContains(response, "Look back")
+                assert response.headers["Ledger-Read-From"] == "default"
 
     def test_what_is_no_moment_is_an_error(self) -> None:
         for address, query, reason in (
@@ -112,6 +128,7 @@ class ReadTests(TestCase):
 class VerifyTests(TransactionTestCase):
     # A TestCase would hold the lock that the verification needs.
 
+    @with_replica(NOWHERE)
     def test_a_backup_that_is_not_there_is_an_error(self) -> None:
         response = self.client.post(reverse("verify"), follow=True)
         self.assertContains(response, 'class="message error"')
