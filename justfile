@@ -58,9 +58,10 @@ build: install
     {{bin}}/python -m build --outdir dist django-litestream
     for project in {{platform_wheels}}; do {{bin}}/python -m build --outdir dist --wheel "$project"; done
 
-# Run the benchmarks
-bench: install
-    {{bin}}/python -m benchmarks.run
+# Run the benchmarks, into benchmarks/RESULTS.md
+[positional-arguments]
+bench *args: install
+    {{bin}}/python -m benchmarks.run "$@"
 
 # Raise django-litestream's version: major, minor, patch, rc or a version
 bumpver version: install

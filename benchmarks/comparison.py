@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 Measure = Callable[[], float]
 
+# Times as many runs of what takes less than a second.
+SHORT = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:

@@ -27,21 +27,20 @@ from .results import Table, Target
 
 KILOBYTE = 1_000
 
-_NAMES = ("first", "second", "third", "fourth")
-CONNECTIONS = len(_NAMES)
+_CONNECTIONS = ("first", "second", "third")
 _COLUMNS = {
-    "resident": "resident (kB)",
+    "resident": "resident",
     "go": "Go's heap",
     "sqlite": "SQLite",
     "python": "Python",
     "ours": "this package",
 }
 _NOTE = (
-    "After the same point reads and full scan in each thread, so that all caches are "
-    "full. The first connection's memory has the library's own in it. Go's heap is what "
-    "is resident of it, Litestream's page cache and index with what its collector has "
-    "yet to free; SQLite's is its page cache; what Python allocates is traced in "
-    "a process of its own, this package's modules are a part of it."
+    "Kilobytes, each connection in a thread of its own. The first has the library's own "
+    "memory in it. Go's heap is what is resident of it: Litestream's page cache and "
+    "index, and what its collector has yet to free. SQLite's is its page cache. What "
+    "Python allocates is traced in a process of its own; what this package's modules "
+    "allocate is in it."
 )
 
 Added = list[dict[str, float]]
@@ -94,27 +93,30 @@ class PythonMemory:
         return cls(python=_total(taken), ours=_total(taken.filter_traces([package])))
 
 
-def measure_one_by_one(keys: Sequence[int]) -> Added:
+def measure_one_by_one(keys: Sequence[int], scans: bool) -> Added:
     """Return what the first, the second and further connections have added."""
-    return _added(keys, Memory.now)
+    return _added(keys, scans, Memory.now)
 
 
-def trace_one_by_one(keys: Sequence[int]) -> Added:
+def trace_one_by_one(keys: Sequence[int], scans: bool) -> Added:
     """Do so by what Python allocates, which slows it down and takes memory itself."""
     tracemalloc.start()
-    return _added(keys, PythonMemory.now)
+    return _added(keys, scans, PythonMemory.now)
 
 
-def _added(keys: Sequence[int], now: Callable[[], Memory | PythonMemory]) -> Added:
+def _added(
+    keys: Sequence[int], scans: bool, now: Callable[[], Memory | PythonMemory]
+) -> Added:
     def read(alias: str) -> None:
-        read_by_orm(alias, keys)
-        scan(alias)
+        read_by_orm(alias, keys, rounds=2)
+        if scans:
+            scan(alias)
 
     # What Django's first reading takes is none of the replica's.
     read(LOCAL)
     taken = [asdict(now())]
     with ExitStack() as threads:
-        for _ in range(CONNECTIONS):
+        for _ in _CONNECTIONS:
             # A thread keeps its connection until its end.
             thread = threads.enter_context(ThreadPoolExecutor(1))
             thread.submit(read, REPLICA).result()
@@ -132,11 +134,35 @@ def _total(snapshot: tracemalloc.Snapshot) -> int:
 def measure(
     megabytes: int, project: ReplicatedProject, runs: int
 ) -> Iterator[Target | Table]:
+    after_reads = _medians(project, runs, scans=False)
+    after_scan = _medians(project, runs, scans=True)
+    yield Target(
+        what=f"Python memory of a second connection to a replica, {megabytes} MB",
+        measured=after_scan[1]["python"] / KILOBYTE,
+        at_most=100,
+        unit=" kB",
+    )
+    yield Table(
+        title=f"Memory of connections, {megabytes} MB",
+        note=_NOTE,
+        columns=("added by a process's", *_COLUMNS.values()),
+        rows=[
+            (f"{name} connection, {read}", *_cells(added))
+            for read, of_each in (
+                ("point reads", after_reads),
+                ("a full scan as well", after_scan),
+            )
+            for name, added in zip(_CONNECTIONS, of_each, strict=True)
+        ],
+    )
+
+
+def _medians(project: ReplicatedProject, runs: int, *, scans: bool) -> Added:
     keys = some_keys(project.database, READS)
 
     def in_new_process(function: Callable[..., Added]) -> Added:
         with project.process() as call:
-            found: Added = call(function, keys)
+            found: Added = call(function, keys, scans)
             return found
 
     added = [
@@ -150,25 +176,11 @@ def measure(
         ]
         for _ in range(runs)
     ]
-    medians = [
+    return [
         {kind: median(one[kind] for one in of_runs) for kind in of_runs[0]}
         for of_runs in zip(*added, strict=True)
     ]
-    yield Target(
-        what=f"Python memory of a second connection to a replica, {megabytes} MB",
-        measured=medians[1]["python"] / KILOBYTE,
-        at_most=100,
-        unit=" kB",
-    )
-    yield Table(
-        title=f"Memory of connections, {megabytes} MB",
-        note=_NOTE,
-        columns=("added by the", *_COLUMNS.values()),
-        rows=[
-            (
-                f"{name} connection",
-                *(f"{one[kind] / KILOBYTE:,.0f}" for kind in _COLUMNS),
-            )
-            for name, one in zip(_NAMES, medians, strict=True)
-        ],
-    )
+
+
+def _cells(added: dict[str, float]) -> list[str]:
+    return [f"{added[kind] / KILOBYTE:,.0f}" for kind in _COLUMNS]

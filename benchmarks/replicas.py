@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .comparison import Comparison, in_turns, medians_in_turns
+from .comparison import SHORT, Comparison, in_turns, medians_in_turns
 from .replicated_project import (
     REPLICA,
     ROOMY_REPLICA,
@@ -24,9 +24,9 @@ from .replicated_project import (
 from .results import Table, Target
 
 READS = 1_000
-# Of the reads in a run. It takes longer than a replica's poll interval, so that new
-# snapshots are in the figure.
-ROUNDS = 15
+# Of the reads in a run. In turns with others each begins with a new snapshot, several
+# times as often as a replica is polled.
+ROUNDS = 3
 ROWS_PER_SECOND = 10
 
 LOCAL = "default"
@@ -35,15 +35,15 @@ MILLISECONDS = 1_000
 Call = Callable[..., Any]
 
 
-def read_by_orm(alias: str, keys: Sequence[int]) -> float:
+def read_by_orm(alias: str, keys: Sequence[int], rounds: int = ROUNDS) -> float:
     """Return the seconds that one round of reading the keys took."""
     from .models import Note
 
     start = time.perf_counter()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for key in keys:
             Note._default_manager.using(alias).get(pk=key)
-    return (time.perf_counter() - start) / ROUNDS
+    return (time.perf_counter() - start) / rounds
 
 
 def read_in_atomic(alias: str, keys: Sequence[int]) -> float:
@@ -90,12 +90,19 @@ def begin_snapshot() -> float:
         return time.perf_counter() - start
 
 
-def connect(alias: str) -> float:
-    wrapper = _wrapper(alias)
-    wrapper.close()
+def connect_first() -> float:
+    """Return the seconds that the first connection of a process took."""
     start = time.perf_counter()
-    wrapper.ensure_connection()
+    _wrapper(REPLICA).ensure_connection()
     return time.perf_counter() - start
+
+
+def connect_again() -> float:
+    start = time.perf_counter()
+    connection = _new_connection(REPLICA)
+    taken = time.perf_counter() - start
+    connection.close()
+    return taken
 
 
 def _wrapper(alias: str) -> Any:
@@ -109,11 +116,15 @@ _opened: dict[str, sqlite3.Connection] = {}
 
 def _sqlite3_connection(alias: str) -> sqlite3.Connection:
     if alias not in _opened:
-        wrapper = _wrapper(alias)
-        wrapper.ensure_connection()
-        parameters = {**wrapper.get_connection_params(), "isolation_level": None}
-        _opened[alias] = sqlite3.connect(**parameters)
+        _wrapper(alias).ensure_connection()
+        _opened[alias] = _new_connection(alias)
     return _opened[alias]
+
+
+def _new_connection(alias: str) -> sqlite3.Connection:
+    parameters = {**_wrapper(alias).get_connection_params(), "isolation_level": None}
+    connection: sqlite3.Connection = sqlite3.connect(**parameters)
+    return connection
 
 
 def measure(
@@ -133,7 +144,7 @@ def measure(
 def _by_size(
     opened: Sequence[tuple[int, ReplicatedProject, Call]], runs: int
 ) -> Iterator[Target | Table]:
-    first_openings = [call(connect, REPLICA) for _, _, call in opened]
+    first_openings = [call(connect_first) for _, _, call in opened]
     keys = [some_keys(project.database, READS) for _, project, _ in opened]
     point_reads = [
         partial(call, read_by_orm, alias, of_this)
@@ -142,7 +153,7 @@ def _by_size(
     ]
     # Fills the caches.
     medians_in_turns(1, *point_reads)
-    medians = medians_in_turns(runs, *point_reads)
+    medians = medians_in_turns(SHORT * runs, *point_reads)
     reads = [
         Comparison(ours=ours, theirs=theirs)
         for ours, theirs in zip(medians[::2], medians[1::2], strict=True)
@@ -152,7 +163,7 @@ def _by_size(
         *(
             partial(call, *what)
             for _, _, call in opened
-            for what in ((connect, REPLICA), (scan, REPLICA), (begin_snapshot,))
+            for what in ((connect_again,), (begin_snapshot,), (scan, REPLICA))
         ),
     )
     (smallest, *_), (largest, *_) = opened[0], opened[-1]
@@ -191,7 +202,7 @@ def _by_size(
                     for value in (first, opening, snapshot, scanned)
                 ),
             )
-            for (megabytes, _, _), one, first, opening, scanned, snapshot in zip(
+            for (megabytes, _, _), one, first, opening, snapshot, scanned in zip(
                 opened,
                 reads,
                 first_openings,
@@ -223,7 +234,7 @@ def _kinds_of_reading(
         theirs = partial(call, function, LOCAL, *arguments)
         # Fills the caches.
         medians_in_turns(1, ours, theirs)
-        return in_turns(ours, theirs, runs)
+        return in_turns(ours, theirs, SHORT * runs)
 
     compared = {name: compare(*what) for name, what in point_reads.items()}
     compared["full scan, `cache_size` that holds the database"] = compare(

@@ -12,6 +12,8 @@ import django
 
 from django_litestream.artifacts import LITESTREAM_VERSION
 
+from .comparison import SHORT
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -66,7 +68,7 @@ class Results:
             "# Benchmarks",
             "",
             f"Written by `{command}`, do not edit. {_versions()}; medians of {runs} runs, "
-            "what is compared was measured in turns.",
+            f"of {SHORT * runs} where one is short; what is compared was measured in turns.",
         ]
         sections = [_section(table) for table in (targets, *self.tables)]
         return "\n".join(

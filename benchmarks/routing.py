@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from .comparison import in_turns, medians_in_turns
+from .comparison import SHORT, in_turns, medians_in_turns
 from .replicated_project import REPLICA, ReplicatedProject
 from .results import Table, Target
 
@@ -105,7 +105,7 @@ def measure(project: ReplicatedProject, runs: int) -> Iterator[Target | Table]:
     with project.process() as call:
         healthy_after = call(wait_for_health, 60.0)
         bare = partial(call, decide_without_routers, DECISIONS)
-        compared = in_turns(partial(call, decide, DECISIONS), bare, runs)
+        compared = in_turns(partial(call, decide, DECISIONS), bare, SHORT * runs)
         others: dict[str, Callable[[], float]] = {
             "in a request of a client whose write the replica has": partial(
                 call, decide_after_write, DECISIONS
@@ -117,7 +117,7 @@ def measure(project: ReplicatedProject, runs: int) -> Iterator[Target | Table]:
                 call, decide_after_interval, 100
             ),
         }
-        medians = medians_in_turns(runs, *others.values())
+        medians = medians_in_turns(SHORT * runs, *others.values())
     yield Target(
         what="one router decision, replica healthy, over DATABASE_ROUTERS=[]",
         measured=compared.difference * MICROSECONDS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -59,8 +58,13 @@ def main() -> None:
         results.add(*http_requests.measure(project))
         results.add(*memory.measure(size, project, options.runs))
     results.add(*commands.measure(options.megabytes, options.runs))
-    command = " ".join(["python -m benchmarks.run", *sys.argv[1:]])
-    found = results.as_markdown(command, options.runs)
+    command = [
+        "python -m benchmarks.run",
+        *("--replica-megabytes", *options.replica_megabytes),
+        *("--megabytes", *options.megabytes),
+        *("--runs", options.runs),
+    ]
+    found = results.as_markdown(" ".join(map(str, command)), options.runs)
     print(found, end="")
     options.results.write_text(found, encoding="utf-8")
 

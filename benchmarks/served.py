@@ -14,7 +14,7 @@ _opened: list[str] = []
 
 
 def _note_opening(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "sqlite3.connect" and "vfs=litestream" in str(arguments[0]):
+    if event == "sqlite3.connect" and "replica_url=" in str(arguments[0]):
         _opened.append(threading.current_thread().name)
 
 
