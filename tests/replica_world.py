@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -84,7 +85,8 @@ class ReplicaWorld(Project):
                 }
                 for alias in self.aliases
             },
-            **self.litestream,
+            # That of the world it may be a copy of is left alone.
+            **deepcopy(self.litestream),
         }
         super().__post_init__()
 
