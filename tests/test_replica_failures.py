@@ -10,9 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
+
+from django_litestream.db.backends.sqlite_vfs.base import DatabaseWrapper
 
 from .project import PATIENCE
+from .replica_app.models import Note
 from .replica_world import (
     ReplicaWorld,
     count_notes,
@@ -25,6 +28,9 @@ from .s3_server import S3Server, free_port, s3_server
 OPEN_TIMEOUT = 2.0
 # A busy machine takes some time on top.
 BOUND = OPEN_TIMEOUT + 3.0
+
+# More than a page of them.
+MANY = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -231,20 +237,25 @@ def read_until_refused(alias: str) -> tuple[Refusal, float]:
         time.sleep(0.05)
 
 
+def replicate_to_s3(
+    world: ReplicaWorld, s3: S3Server, *, max_lag_seconds: float | None
+) -> None:
+    world.environ |= s3.environ
+    world.litestream["dbs"][0]["replica"] = s3.replica("notes")
+    world.vfs["default_replica"] |= {
+        "url": s3.url("notes"),
+        "open_timeout": OPEN_TIMEOUT,
+        "max_lag_seconds": max_lag_seconds,
+    }
+    world.write_settings()
+
+
 def test_an_outage_is_told_once_what_is_held_is_too_old(tmp_path: Path) -> None:
     with (
         s3_server(tmp_path / "s3") as s3,
         replica_world(tmp_path / "project") as world,
     ):
-        world.environ |= s3.environ
-        world.litestream["dbs"][0]["replica"] = s3.replica("notes")
-        replica = world.vfs["default_replica"]
-        replica |= {
-            "url": s3.url("notes"),
-            "open_timeout": OPEN_TIMEOUT,
-            "max_lag_seconds": 7,
-        }
-        world.write_settings()
+        replicate_to_s3(world, s3, max_lag_seconds=7)
         world.write_note()
         with world.replicating(), world.worker() as worker:
             worker.call(wait_for_notes, "default_replica", 1)
@@ -261,3 +272,43 @@ def test_an_outage_is_told_once_what_is_held_is_too_old(tmp_path: Path) -> None:
 
             s3.start()
             worker.call(read_when_there_are, "default_replica", 2)
+
+
+def read_the_first() -> None:
+    assert Note.objects.using("default_replica").get(pk=1).pk == 1
+
+
+def read_what_is_not_cached() -> Refusal:
+    """Read all notes once the connection has missed polls."""
+    wrapper = connections["default_replica"]
+    assert isinstance(wrapper, DatabaseWrapper)
+    assert wrapper.replica is not None
+    assert wrapper.snapshots is not None
+    missed = wrapper.replica.suspect_after
+    while wrapper.snapshots.poll_age() <= missed:
+        time.sleep(0.05)
+    return try_reading("default_replica")
+
+
+def test_what_has_to_be_fetched_in_an_outage_is_waited_for_in_bounded_time(
+    tmp_path: Path,
+) -> None:
+    with (
+        s3_server(tmp_path / "s3") as s3,
+        replica_world(tmp_path / "project") as world,
+    ):
+        replicate_to_s3(world, s3, max_lag_seconds=None)
+        world.write_note(count=MANY)
+        with world.replicating(), world.worker() as worker:
+            worker.call(read_the_first)
+            s3.stop()
+            for refusal in (
+                worker.call(read_what_is_not_cached),
+                worker.call(try_reading, "default_replica"),
+            ):
+                assert refusal.seconds < BOUND
+                assert "nothing answers at 127.0.0.1:" in refusal.message
+            assert worker.call(count_notes, "default") == MANY
+
+            s3.start()
+            worker.call(read_when_there_are, "default_replica", MANY)
