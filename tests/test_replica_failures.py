@@ -50,11 +50,13 @@ def world(
         made.litestream["dbs"][0]["replica"] = s3.replica("notes")
         nobody = S3Server(directory / "nobody", port=free_port())
         webdav = f"webdav://user:Secret4711@127.0.0.1:{free_port()}/notes"
-        (made.directory / "empty").mkdir()
+        for name in ("empty", "an empty one"):
+            (made.directory / name).mkdir()
         for alias, url in {
             "default_replica": s3.url("notes"),
             "empty": (made.directory / "empty").as_uri(),
             "empty_in_bucket": s3.url("nothing-here"),
+            "escaped": (made.directory / "an empty one").as_uri(),
             "no_directory": (made.directory / "nowhere").as_uri(),
             "no_bucket": s3.url("notes", bucket="no-such-bucket"),
             "no_server": nobody.url("notes"),
@@ -90,6 +92,7 @@ def try_reading(alias: str) -> Refusal:
 REASONS = {
     "empty": "there is no backup there yet",
     "empty_in_bucket": "there is no backup there yet",
+    "escaped": "an%20empty%20one in place of /",
     "no_directory": "there is no directory /",
     "no_bucket": "NoSuchBucket",
     "no_server": "nothing answers at 127.0.0.1:",

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from .environment import initial_environment
 from .listing import ListingFailed, list_files
@@ -35,8 +35,8 @@ def diagnose(url: str) -> str:
     Empty where nothing is found to be wrong. Takes a few seconds at most.
     """
     parts = urlsplit(url)
-    if parts.scheme == "file" and not Path(unquote(parts.path)).is_dir():
-        return f"there is no directory {unquote(parts.path)}"
+    if parts.scheme == "file" and (missing := _missing_directory(parts.path)):
+        return missing
     if refused := _refused(url, initial_environment() or os.environ):
         return refused
     try:
@@ -44,6 +44,23 @@ def diagnose(url: str) -> str:
     except ListingFailed as error:
         return str(error)
     return "" if files else NO_BACKUP
+
+
+def _missing_directory(path: str) -> str:
+    """Return what is wrong with the path of a ``file`` URL, if it is no directory.
+
+    Litestream looks for a directory that is named as the path is written in a URL.
+    """
+    looked_for = Path(quote(path, safe="/%!$&'()*+,:;=@~"))
+    if looked_for.is_dir():
+        return ""
+    meant = Path(unquote(path))
+    if meant.is_dir():
+        return (
+            f"Litestream looks for {looked_for} in place of {meant}: keep the replica "
+            "where the path needs no escapes in a URL"
+        )
+    return f"there is no directory {meant}"
 
 
 def _refused(url: str, environ: Mapping[str, str]) -> str:
