@@ -82,7 +82,9 @@ def _salt() -> str:
 def _read(request: HttpRequest) -> dict[str, int]:
     """Return the TXIDs of the cookie by primary; none of a cookie that is not ours."""
     needed = _unsigned(request, _KEEP)
-    if _NEVER in needed.values() and not _unsigned(request, app_settings.pin_seconds):
+    # A cookie's time leaves out the fraction of the second.
+    pinned_for = app_settings.pin_seconds + 1
+    if _NEVER in needed.values() and not _unsigned(request, pinned_for):
         return {alias: txid for alias, txid in needed.items() if txid != _NEVER}
     return needed
 
