@@ -4,7 +4,9 @@ from . import views
 
 urlpatterns = [
     path("write", views.write),
-    path("write/later", views.write_in_atomic),
+    path("write/atomic", views.write_in_atomic),
+    path("write/stream", views.write_and_stream),
+    path("write/fail", views.write_and_fail),
     path("read/<int:number>", views.read),
     path("nothing", views.nothing),
     path("replica/<str:alias>", views.read_replica),

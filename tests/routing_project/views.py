@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import OperationalError, transaction
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 
 from ..replica_app.models import Note
 
@@ -24,6 +26,21 @@ def write(request: HttpRequest) -> JsonResponse:
 def write_in_atomic(request: HttpRequest) -> JsonResponse:
     with transaction.atomic():
         return write(request)
+
+
+def write_and_stream(request: HttpRequest) -> StreamingHttpResponse:
+    note = Note.objects.create(source="view", written_at=time.time())
+
+    def read_later() -> Iterator[str]:
+        found = Note.objects.get(pk=note.pk)
+        yield json.dumps({"number": note.pk, "read_from": found._state.db})
+
+    return StreamingHttpResponse(read_later())
+
+
+def write_and_fail(request: HttpRequest) -> JsonResponse:
+    write(request)
+    raise ZeroDivisionError
 
 
 def read(request: HttpRequest, number: int) -> JsonResponse:

@@ -1,0 +1,470 @@
+"""The cookie that carries a client's writes, and what it costs to make it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpResponse
+from django.test import AsyncClient, Client, override_settings
+
+from django_litestream.control import Daemon
+from django_litestream.middleware import COOKIE, LitestreamMiddleware
+from django_litestream.replicas import Replica
+from django_litestream.write_txids import SharedCall
+
+from .project import PATIENCE, wait_until
+from .replica_world import ReplicaWorld, Worker, replica_world
+from .routing_project.site import make_site
+
+REPLICA = "default_replica"
+
+# What is in the cookie of a client of whose write no daemon has told.
+NEVER = 2**63
+
+# A request's own work takes a hundredth of this, a daemon that is waited for more.
+QUICK = 0.5
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
+    """A site with two databases, replicated."""
+    directory = tmp_path_factory.mktemp("middleware")
+    with replica_world(directory / "project", "default", "other") as made:
+        make_site(made)
+        made.write_note()
+        with made.replicating():
+            yield made
+
+
+@pytest.fixture(scope="module")
+def worker(world: ReplicaWorld) -> Iterator[Worker]:
+    with world.worker() as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a request; ``cookie`` is what it set, ``None`` where it set none."""
+
+    status: int
+    content: dict[str, Any]
+    cookie: dict[str, Any] | None
+    seconds: float = 0.0
+
+
+def as_answer(response: Any, seconds: float = 0.0) -> Answer:
+    content = b"".join(response) if response.streaming else response.content
+    morsel = response.cookies.get(COOKIE)
+    return Answer(
+        status=response.status_code,
+        content=json.loads(content) if response.status_code == 200 else {},
+        cookie=morsel and {"value": morsel.value, **morsel},
+        seconds=seconds,
+    )
+
+
+class Browser:
+    """A client of the site under WSGI or ASGI, with its cookies."""
+
+    def __init__(self, server: str = "wsgi", cookie: str | None = None) -> None:
+        self._client: Any = (
+            AsyncClient(raise_request_exception=False)
+            if server == "asgi"
+            else Client(raise_request_exception=False)
+        )
+        self._is_async = server == "asgi"
+        if cookie is not None:
+            self._client.cookies[COOKIE] = cookie
+
+    @property
+    def cookie(self) -> str | None:
+        morsel = self._client.cookies.get(COOKIE)
+        return morsel.value or None if morsel else None
+
+    def get(self, path: str, **options: Any) -> Answer:
+        begun = time.monotonic()
+        if self._is_async:
+            response = asyncio.run(self._client.get(f"/{path}", **options))
+        else:
+            response = self._client.get(f"/{path}", **options)
+        return as_answer(response, time.monotonic() - begun)
+
+
+def browse(*paths: str) -> list[Answer]:
+    browser = Browser()
+    return [browser.get(path) for path in paths]
+
+
+def write_over_https() -> Answer:
+    return Browser().get("write", secure=True)
+
+
+def txids_in(cookie: str) -> list[int]:
+    """Return what is in a cookie, which anybody can read and nobody forge."""
+    value, made_at, signature = cookie.split(":")
+    assert re.fullmatch(r"[0-9a-f]+(\.[0-9a-f]+)*", value)
+    assert made_at
+    assert signature
+    return [int(txid, 16) for txid in value.split(".")]
+
+
+def test_the_cookie_holds_txids_and_nothing_else(
+    world: ReplicaWorld, worker: Worker
+) -> None:
+    (answer,) = worker.call(browse, "write")
+    with Daemon(world.socket) as daemon:
+        newest = daemon.sync(world.database)
+    assert answer.cookie is not None
+    assert txids_in(answer.cookie["value"]) == [newest, 0]
+    assert (answer.cookie["httponly"], answer.cookie["samesite"]) == (True, "Lax")
+    assert (answer.cookie["max-age"], answer.cookie["secure"]) == (86_400, "")
+    over_https = worker.call(write_over_https).cookie
+    assert over_https is not None
+    assert over_https["secure"] is True
+
+
+def test_a_request_that_wrote_nothing_sets_no_cookie(worker: Worker) -> None:
+    answers = worker.call(browse, "nothing", "read/1", "async/nothing", "async/read/1")
+    assert [answer.cookie for answer in answers] == [None] * 4
+    assert [answer.status for answer in answers] == [200] * 4
+
+
+def test_a_write_is_remembered_whatever_becomes_of_the_request(worker: Worker) -> None:
+    (answer,) = worker.call(browse, "write/fail")
+    assert answer.status == 500
+    assert answer.cookie is not None
+    # What is streamed after the middleware is done is still read from the primary.
+    (answer,) = worker.call(browse, "write/stream")
+    assert answer.content["read_from"] == "default"
+    assert answer.cookie is not None
+
+
+def write_and_read(server: str, write: str, read: str) -> list[str]:
+    """Return where is read from: right after a write, and once a replica has it."""
+    wait_until_read_from_the_replica(server, read)
+    browser = Browser(server)
+    written = browser.get(write)
+    assert written.cookie is not None
+    path = f"{read}/{written.content['number']}"
+    places = [written.content["read_from"], browser.get(path).content["read_from"]]
+
+    def is_read_from_the_replica() -> bool:
+        answer = browser.get(path)
+        assert answer.content["found"]
+        return bool(answer.content["read_from"] == REPLICA)
+
+    wait_until(is_read_from_the_replica)
+    assert browser.cookie is not None
+    return places
+
+
+def wait_until_read_from_the_replica(server: str, read: str) -> None:
+    """Wait until who has written nothing reads from the replica."""
+    browser = Browser(server)
+    wait_until(lambda: browser.get(f"{read}/1").content["read_from"] == REPLICA)
+
+
+@pytest.mark.parametrize("server", ["wsgi", "asgi"])
+@pytest.mark.parametrize("read", ["read", "async/read"])
+@pytest.mark.parametrize("write", ["write", "write/atomic", "async/write"])
+def test_a_client_reads_from_the_primary_until_the_replica_has_its_write(
+    worker: Worker, server: str, write: str, read: str
+) -> None:
+    assert worker.call(write_and_read, server, write, read) == ["default", "default"]
+
+
+def wait_until_forgotten() -> tuple[float, list[bool], dict[str, Any]]:
+    """Return how long a write is remembered, what was read, and the last answer's."""
+    browser = Browser()
+    written = browser.get("write").content["number"]
+    begun = time.monotonic()
+    found = []
+    cookies = []
+
+    def is_forgotten() -> bool:
+        answer = browser.get(f"read/{written}")
+        found.append(answer.content["found"])
+        if answer.cookie is not None:
+            cookies.append(answer.cookie)
+        return browser.cookie is None
+
+    wait_until(is_forgotten)
+    (cookie,) = cookies
+    assert browser.get(f"read/{written}").cookie is None
+    return time.monotonic() - begun, found, cookie
+
+
+def test_the_cookie_goes_when_every_process_must_have_the_write(
+    worker: Worker,
+) -> None:
+    seconds, found, cookie = worker.call(wait_until_forgotten)
+    assert all(found)
+    assert (cookie["value"], cookie["max-age"]) == ("", 0)
+    # Other processes may have polled this long ago and still read.
+    assert seconds > Replica(alias="", url="", poll_interval=0.2).shared_after
+
+
+def read_with(cookie: str) -> Answer:
+    return Browser(cookie=cookie).get("read/1")
+
+
+def signed(value: str, name: str = COOKIE, primaries: str = "default other") -> str:
+    """Return a cookie as a project with these primaries signs it."""
+    response = HttpResponse()
+    salt = f"django_litestream.middleware {primaries.split()}"
+    response.set_signed_cookie(name, value, salt=salt)
+    cookie: str = response.cookies[name].value
+    return cookie
+
+
+def cookies() -> dict[str, str]:
+    """Return a cookie that is good, and others that are not."""
+    txids = f"{NEVER - 1:x}.0"
+    good = signed(txids)
+    value, made_at, signature = good.split(":")
+    with override_settings(SECRET_KEY="another"):
+        of_another_project = signed(txids)
+    return {
+        "good": good,
+        "another value": f"{NEVER - 2:x}.0:{made_at}:{signature}",
+        "another time": f"{value}:{made_at[:-1]}:{signature}",
+        "another signature": f"{value}:{made_at}:{signature[::-1]}",
+        "no signature": value,
+        "empty": "",
+        "another cookie's": signed(txids, name="sessionid"),
+        "of other primaries": signed(f"{NEVER - 1:x}", primaries="default"),
+        "of another project": of_another_project,
+        "nonsense": "\xe9;::",
+    }
+
+
+def test_cookies_that_are_not_ours_are_ignored(worker: Worker) -> None:
+    worker.call(wait_until_read_from_the_replica, "wsgi", "read")
+    made = worker.call(cookies)
+    assert worker.call(read_with, made.pop("good")).content["read_from"] == "default"
+    for what, cookie in made.items():
+        answer = worker.call(read_with, cookie)
+        assert (what, answer.content["read_from"]) == (what, REPLICA)
+        assert answer.cookie is None
+
+
+@dataclass
+class FakeDaemon:
+    """A server on a Unix socket that counts what comes, and answers or does not."""
+
+    path: Path
+    answer: bytes | None
+    connections: int = 0
+    requests: list[bytes] = field(default_factory=list)
+    _kept: list[socket.socket] = field(default_factory=list)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        self.path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(self.path))
+            server.listen()
+            thread = threading.Thread(target=self._serve, args=[server])
+            thread.start()
+            try:
+                yield
+            finally:
+                server.shutdown(socket.SHUT_RDWR)
+                thread.join()
+                for connection in self._kept:
+                    connection.close()
+
+    def _serve(self, server: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._kept.append(connection)
+            threading.Thread(target=self._answer, args=[connection]).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        try:
+            while request := connection.recv(65536):
+                if b"{" in request:
+                    self.requests.append(request)
+                    if self.answer is not None:
+                        connection.sendall(self.answer)
+        except OSError:
+            pass
+
+
+@pytest.fixture(scope="module")
+def lonely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
+    """A site with a replica and no daemon any more, and a socket to put one on."""
+    directory = tmp_path_factory.mktemp("lonely")
+    with replica_world(directory / "project") as made:
+        make_site(made)
+        made.vfs["pin_seconds"] = 2
+        made.litestream["socket"] = {"enabled": True, "path": str(directory / "s")}
+        made.write_settings()
+        made.write_note()
+        with made.replicating():
+            pass
+        yield made
+
+
+def sync_answer(txid: int) -> bytes:
+    body = json.dumps({"status": "synced", "txid": txid, "replicated_txid": 0}).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_a_daemon_is_asked_by_requests_that_wrote_and_by_no_other(
+    lonely: ReplicaWorld,
+) -> None:
+    daemon = FakeDaemon(lonely.socket, sync_answer(0xABC))
+    with daemon.listening(), lonely.worker() as worker:
+        worker.call(browse, "nothing", "read/1", "async/nothing", "async/read/1")
+        assert daemon.connections == 0
+        (answer,) = worker.call(browse, "write")
+        assert len(daemon.requests) == 1
+        worker.call(browse, "write/atomic", "async/write", "read/1")
+        assert len(daemon.requests) == 3
+    assert answer.cookie is not None
+    assert txids_in(answer.cookie["value"]) == [0xABC]
+
+
+def write_alone() -> list[Answer]:
+    """Write several times where no daemon answers."""
+    return [Browser().get("write") for _ in range(3)]
+
+
+def wait_for_the_end_of_a_pin() -> tuple[Answer, list[str], float]:
+    wait_until_read_from_the_replica("wsgi", "read")
+    browser = Browser()
+    written = browser.get("write")
+    begun = time.monotonic()
+    places = []
+
+    def is_over() -> bool:
+        places.append(browser.get("read/1").content["read_from"])
+        return bool(places[-1] == REPLICA)
+
+    wait_until(is_over)
+    return written, places, time.monotonic() - begun
+
+
+def test_where_no_daemon_answers_a_client_is_pinned(lonely: ReplicaWorld) -> None:
+    with lonely.worker() as worker:
+        written, places, seconds = worker.call(wait_for_the_end_of_a_pin)
+    assert written.cookie is not None
+    assert txids_in(written.cookie["value"]) == [NEVER]
+    assert written.cookie["max-age"] == 3
+    assert set(places[:-1]) == {"default"}
+    assert 2 <= seconds < 3 + QUICK
+
+
+def test_a_daemon_that_does_not_answer_is_waited_for_once(lonely: ReplicaWorld) -> None:
+    daemon = FakeDaemon(lonely.socket, answer=None)
+    with daemon.listening(), lonely.worker() as worker:
+        worker.call(browse, "nothing")
+        first, *others = worker.call(write_alone)
+    assert len(daemon.requests) == 1
+    assert first.seconds < 1 + QUICK
+    assert max(other.seconds for other in others) < QUICK
+    for answer in (first, *others):
+        assert answer.cookie is not None
+        assert txids_in(answer.cookie["value"]) == [NEVER]
+
+
+def test_a_project_without_replicas_does_without() -> None:
+    with pytest.raises(MiddlewareNotUsed, match="No replica is read from"):
+        LitestreamMiddleware(lambda request: HttpResponse())
+
+
+def threads_in(function: Callable[..., Any]) -> int:
+    """Return how many threads are in a function now."""
+
+    def is_in(frame: Any) -> bool:
+        while frame is not None:
+            if frame.f_code is function.__code__:
+                return True
+            frame = frame.f_back
+        return False
+
+    return sum(map(is_in, sys._current_frames().values()))
+
+
+def test_who_asks_together_is_answered_by_one_call() -> None:
+    begun: list[int] = []
+    may_end = threading.Event()
+
+    def call() -> int:
+        begun.append(len(begun))
+        assert may_end.wait(PATIENCE)
+        return begun[-1]
+
+    shared = SharedCall(call)
+    with ThreadPoolExecutor(11) as threads:
+        first = threads.submit(shared)
+        wait_until(lambda: begun)
+        # They ask in the middle of the first call, so that is not theirs.
+        others = [threads.submit(shared) for _ in range(10)]
+        wait_until(lambda: threads_in(Future.result) == 9)
+        assert begun == [0]
+        may_end.set()
+        assert first.result() == 0
+        assert [other.result() for other in others] == [1] * 10
+    assert begun == [0, 1]
+
+
+def test_no_answer_is_of_a_call_that_began_before_the_commit() -> None:
+    committed = 0
+    calls = 0
+    counting = threading.Lock()
+
+    def call() -> int:
+        nonlocal calls
+        calls += 1
+        found = committed
+        # What is committed from here on is not in the answer.
+        time.sleep(0.001)
+        return found
+
+    shared = SharedCall(call)
+
+    def commit_and_ask(number: int) -> bool:
+        nonlocal committed
+        with counting:
+            committed += 1
+            mine = committed
+        return shared() >= mine
+
+    with ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(commit_and_ask, range(2_000)))
+    assert calls < 1_000
+
+
+def test_what_goes_wrong_is_told_to_all_and_the_next_call_is_a_new_one() -> None:
+    outcomes: list[Exception | int] = [OSError("gone"), 7]
+
+    def call() -> int:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    shared = SharedCall(call)
+    with pytest.raises(OSError, match="gone"):
+        shared()
+    assert shared() == 7
