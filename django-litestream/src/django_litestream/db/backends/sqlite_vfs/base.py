@@ -236,8 +236,8 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             )
 
     def _start_transaction_under_autocommit(self) -> None:
-        forks.refuse_inherited()
         if self.snapshots is not None:
+            forks.refuse_inherited()
             self.snapshots.end()
             self._replace_if_stale()
             self.snapshots.look()
