@@ -321,3 +321,33 @@ def test_the_test_runner_reads_the_primary_in_place_of_a_replica(
     completed = world.manage("test")
     assert completed.returncode == 0, completed.stderr
     assert "Ran 2 tests" in completed.stderr
+
+
+_TESTS_IN_FORKS = """\
+from django.db import transaction
+from django.test import TransactionTestCase
+
+from tests.replica_app.models import Note
+
+
+class First(TransactionTestCase):
+    databases = {"default", "default_replica"}
+
+    def test_the_replica_shows_what_the_primary_has(self):
+        Note.objects.create(source="test", written_at=0)
+        with transaction.atomic("default_replica"):
+            self.assertEqual(Note.objects.using("default_replica").count(), 1)
+
+
+class Second(First):
+    pass
+"""
+
+
+def test_the_test_runner_may_fork_though_the_vfs_is_loaded(tmp_path: Path) -> None:
+    """No replica is read, so there is nothing that a fork could freeze."""
+    world = ReplicaWorld(tmp_path / "project", litestream={"vfs_eager": True})
+    (world.directory / "test_it.py").write_text(_TESTS_IN_FORKS)
+    completed = world.manage("test", "--parallel", "2")
+    assert completed.returncode == 0, completed.stderr
+    assert "Ran 2 tests" in completed.stderr

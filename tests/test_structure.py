@@ -26,7 +26,6 @@ LEVELS = (
         "db.backends",
         "db.backends.sqlite_vfs",
         "db.backends.sqlite_vfs.features",
-        "db.backends.sqlite_vfs.snapshot",
         "db.backends.sqlite_vfs.travels",
         "errors",
         "marks",
@@ -46,6 +45,7 @@ LEVELS = (
         "config_yaml",
         "control",
         "databases",
+        "db.backends.sqlite_vfs.snapshot",
         "go_flags",
         "private_files",
         "redaction",
@@ -57,6 +57,8 @@ LEVELS = (
     {
         "conf",
         "configuration",
+        "db.backends.sqlite_vfs.cursor",
+        "db.backends.sqlite_vfs.reasons",
         "download",
         "topology",
         "verify_report",
@@ -70,10 +72,9 @@ LEVELS = (
     # What is done with Litestream, and with its VFS.
     {"verify", "vfs.diagnosis", "vfs.loading"},
     {"db.backends.sqlite_vfs.client", "vfs"},
-    # Where Django comes in.
-    {"apps", "db.backends.sqlite_vfs.base"},
-    # What is done with connections to replicas.
-    {"health", "moments", "replica_status"},
+    {"db.backends.sqlite_vfs.base"},
+    # What is done with connections to replicas; the app.
+    {"apps", "health", "moments", "replica_status"},
     # What users name in their settings, and what they type.
     {
         "db.routers",
@@ -100,10 +101,6 @@ IMPORTED_FOR_TYPES = {
     ("", "moments"): "exported when it is asked for",
     ("", "replica_status"): "exported when it is asked for",
     ("", "replicas"): "exported when it is asked for",
-    (
-        "db.backends.sqlite_vfs.travels",
-        "db.backends.sqlite_vfs.base",
-    ): "the connections it keeps, made above it",
 }
 
 
