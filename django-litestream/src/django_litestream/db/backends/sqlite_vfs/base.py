@@ -244,6 +244,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         super()._start_transaction_under_autocommit()  # type: ignore[misc]
 
     def _close(self) -> None:
+        self.snapshots = None
         # To close an inherited connection waits for ever.
         if not forks.inherited:
             super()._close()  # type: ignore[misc]

@@ -44,7 +44,8 @@ class Snapshots:
         self.look()
         self._connection.execute("BEGIN")
         self._is_shared = True
-        self._ends = time.monotonic() + self._lifetime
+        # Where SQLite stays on the one before, this is no newer.
+        self._ends = time.monotonic() + (0.0 if self.readers else self._lifetime)
 
     def end(self) -> None:
         """End the shared snapshot, if there is one."""
