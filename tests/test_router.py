@@ -399,6 +399,37 @@ def test_a_replica_is_read_from_once_it_has_what_is_needed(worker: Worker) -> No
     ]
 
 
+def write_beside_an_open_iterator() -> tuple[set[str], set[str]]:
+    """Return where is read from while a cursor has rows left, and afterwards."""
+    with unit_of_work():
+        Note.objects.bulk_create([Note(source="many", written_at=0)] * 2_000)
+    for alias in ROUTED["default"]:
+        wait_until(lambda of=alias: Note.objects.using(of).count() > 2_000)
+    iterators = [
+        Note.objects.using(alias).iterator(chunk_size=1) for alias in ROUTED["default"]
+    ]
+    for rows in iterators:
+        assert next(rows).pk
+    with unit_of_work():
+        note = Note.objects.create(source="beside", written_at=0)
+    # SQLite stays on the snapshot that is being read, so no replica shows it.
+    wait_until(lambda: Note.objects.filter(pk=note.pk).exists())
+    meanwhile = set(decisions(Note))
+    for rows in iterators:
+        assert len(list(rows)) > 1_000
+    wait_until(lambda: set(decisions(Note)) == ROUTED["default"])
+    return meanwhile, set(decisions(Note))
+
+
+def test_no_replica_is_read_from_whose_snapshot_an_iterator_holds(
+    worker: Worker,
+) -> None:
+    assert worker.call(write_beside_an_open_iterator) == (
+        {"default"},
+        ROUTED["default"],
+    )
+
+
 def write_in_one_of_many_threads() -> list[set[str]]:
     barrier = threading.Barrier(4)
 
