@@ -21,9 +21,8 @@ from .replicated_project import REPLICA, ReplicatedProject
 from .results import Table, Target
 
 REQUESTS = 100
-THREADS = 4
 
-Ask = Callable[[], dict[str, Any]]
+Ask = Callable[[str], dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,31 +40,33 @@ class Openings:
 
 
 def count_openings(ask: Ask, clients: int = 1) -> Openings:
-    wait_until(lambda: ask()["alias"] == REPLICA)
+    """Count with as many clients at once as the server has threads."""
     with ThreadPoolExecutor(clients) as threads:
 
-        def ask_all() -> list[dict[str, Any]]:
-            return list(threads.map(lambda _: ask(), range(REQUESTS)))
+        def read_from_replica(path: str, requests: int) -> int:
+            answers = threads.map(ask, [path] * requests)
+            return [answer["alias"] for answer in answers].count(REPLICA)
 
-        # Has each thread of the server read from the replica.
-        ask_all()
-        before = ask()["opened"]
-        answers = ask_all()
+        together = f"/together/{clients}/"
+        wait_until(lambda: read_from_replica(together, clients) == clients)
+        before = ask("/")["opened"]
+        from_replica = read_from_replica("/", REQUESTS)
     return Openings(
         before=before,
-        by_requests=ask()["opened"] - before,
-        from_replica=sum(answer["alias"] == REPLICA for answer in answers),
+        by_requests=ask("/")["opened"] - before,
+        from_replica=from_replica,
     )
 
 
 @contextmanager
-def gunicorn(project: ReplicatedProject, *flags: str) -> Iterator[Ask]:
+def gunicorn(project: ReplicatedProject, threads: int) -> Iterator[Ask]:
     """Serve ``benchmarks.served`` by one worker process."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         server = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gunicorn", "--log-level", "warning"),
-                *("--bind", f"fd://{listener.fileno()}", *flags),
+                *("--bind", f"fd://{listener.fileno()}"),
+                *("--threads", str(threads)),
                 "benchmarks.served:application",
             ],
             cwd=project.directory,
@@ -82,8 +83,8 @@ def gunicorn(project: ReplicatedProject, *flags: str) -> Iterator[Ask]:
 
 
 def asking(port: int) -> Ask:
-    def ask() -> dict[str, Any]:
-        with urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+    def ask(path: str) -> dict[str, Any]:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 
@@ -118,15 +119,10 @@ def count_openings_of_asgi() -> Openings:
     from django.core.asgi import get_asgi_application
 
     application = get_asgi_application()
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/",
-        "headers": [],
-        "query_string": b"",
-    }
+    headers = {"method": "GET", "headers": [], "query_string": b""}
 
-    async def request() -> dict[str, Any]:
+    async def request(path: str) -> dict[str, Any]:
+        scope = {"type": "http", "path": path, **headers}
         communicator: Any = ApplicationCommunicator(application, scope)  # type: ignore[no-untyped-call]
         await communicator.send_input({"type": "http.request"})
         await communicator.receive_output(timeout=60)
@@ -136,15 +132,14 @@ def count_openings_of_asgi() -> Openings:
         return answer
 
     with asyncio.Runner() as runner:
-        return count_openings(lambda: runner.run(request()))
+        return count_openings(lambda path: runner.run(request(path)))
 
 
 def measure(project: ReplicatedProject) -> Iterator[Target | Table]:
     found: dict[str, Openings] = {}
-    with gunicorn(project, "--workers", "1") as ask:
-        found["gunicorn, one thread"] = count_openings(ask)
-    with gunicorn(project, "--threads", str(THREADS)) as ask:
-        found[f"gunicorn, {THREADS} threads"] = count_openings(ask, THREADS)
+    for name, threads in (("one thread", 1), ("four threads", 4)):
+        with gunicorn(project, threads) as ask:
+            found[f"gunicorn, {name}"] = count_openings(ask, threads)
     with project.process() as call:
         found["runserver, a thread for each connection"] = call(
             count_openings_of_runserver

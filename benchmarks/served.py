@@ -11,6 +11,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
 _opened: list[str] = []
+_barriers: dict[int, threading.Barrier] = {}
 
 
 def _note_opening(event: str, arguments: tuple[Any, ...]) -> None:
@@ -30,6 +31,13 @@ def read(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"alias": note._state.db, "opened": len(_opened)})
 
 
-urlpatterns = [path("", read)]
+def read_together(request: HttpRequest, count: int) -> JsonResponse:
+    """Do so in ``count`` requests at once."""
+    answer = read(request)
+    _barriers.setdefault(count, threading.Barrier(count)).wait(timeout=60)
+    return answer
+
+
+urlpatterns = [path("", read), path("together/<int:count>/", read_together)]
 
 application = get_wsgi_application()
