@@ -11,11 +11,15 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 
 from .environment import initial_environment
 
 _LOG_FILE = "LITESTREAM_LOG_FILE"
 _STDOUT, _STDERR = 1, 2
+
+# Seconds; to get from Python into the system call takes a thousandth of this.
+_BEGUN_WRITE = 0.05
 
 
 def keep_the_log_out() -> None:
@@ -37,8 +41,12 @@ def keep_the_log_out() -> None:
     except (OSError, ValueError):
         # One of the two is closed.
         return
-    text.flush()
     kept = os.dup(_STDOUT)
     # The object stays the one that a command already holds.
     raw.__init__(kept, "wb", closefd=False)  # type: ignore[misc]
+    # What another thread has begun to write to descriptor 1 must get there first. The
+    # buffer's lock waits for that; without a buffer there is nothing to wait for.
+    text.flush()
+    if raw is buffer:
+        time.sleep(_BEGUN_WRITE)
     os.dup2(_STDERR, _STDOUT)
