@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.core.management import call_command
+from django.db import router
 from django.test import Client
 
 from .project import PATIENCE, linux, stop, wait_until
+from .replica_app.models import Note
 from .replica_world import ReplicaWorld, count_notes, replica_world, wait_for_notes
 
 REPLICA = "default_replica"
@@ -27,10 +27,10 @@ INSTALLED_APPS += [
     "django.contrib.messages", "django.contrib.sessions",
 ]
 MIDDLEWARE = [
+    "django_litestream.middleware.LitestreamMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django_litestream.middleware.LitestreamMiddleware",
 ]
 TEMPLATES = [{
     "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -41,6 +41,7 @@ TEMPLATES = [{
         "django.contrib.messages.context_processors.messages",
     ]},
 }]
+ROOT_URLCONF = "admin_urls"
 DATABASE_ROUTERS = ["django_litestream.db.routers.LitestreamRouter"]
 """
 
@@ -101,7 +102,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
     with replica_world(directory / "project") as made:
         made.more_settings = _ADMIN
         made.write_settings()
-        (made.directory / "project_urls.py").write_text(_URLS)
+        (made.directory / "admin_urls.py").write_text(_URLS)
         (made.directory / "test_reads.py").write_text(_TESTS)
         made.migrate()
         made.write_note(count=NOTES)
@@ -161,10 +162,13 @@ def test_inspectdb_of_a_replica_has_its_models(world: ReplicaWorld) -> None:
 def test_dumpdata_of_a_replica_prints_json_and_nothing_else(
     world: ReplicaWorld,
 ) -> None:
-    dumped = world.manage("dumpdata", "replica_app", "--database", REPLICA)
+    world.wait_until_replicated()
+    of_replica = world.manage("dumpdata", "replica_app", "--database", REPLICA)
+    of_primary = world.manage("dumpdata", "replica_app")
 
-    assert dumped.returncode == 0, dumped.stderr
-    assert len(json.loads(dumped.stdout)) == NOTES
+    assert of_replica.returncode == 0, of_replica.stderr
+    assert len(json.loads(of_replica.stdout)) >= NOTES
+    assert of_replica.stdout == of_primary.stdout
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -237,27 +241,38 @@ def test_a_replica_cannot_be_flushed(world: ReplicaWorld) -> None:
     assert "Traceback" not in failed.stderr
 
 
-def use_admin() -> tuple[str, int, str]:
-    """Look at the notes and add one; return the pages and the status in between."""
-    call_command("createsuperuser", username="admin", email="", interactive=False)
-    user = get_user_model()._default_manager.get()
+def use_admin(password: str) -> tuple[int, str, int, str]:
+    """Log in, look at the notes, add one and look again."""
+    wait_until(lambda: router.db_for_read(Note) == REPLICA)
     client = Client()
-    client.force_login(user)
+    login = client.post("/admin/login/", {"username": "admin", "password": password})
     before = client.get("/admin/replica_app/note/")
     added = client.post(
         "/admin/replica_app/note/add/", {"source": "admin", "written_at": 0}
     )
-    after = client.get("/admin/replica_app/note/?q=")
-    return before.content.decode(), added.status_code, after.content.decode()
+    after = client.get("/admin/replica_app/note/")
+    return (
+        login.status_code,
+        before.content.decode(),
+        added.status_code,
+        after.content.decode(),
+    )
 
 
 def test_the_admin_beside_a_replica(world: ReplicaWorld) -> None:
+    password = "Secret4711"
+    environ = {"DJANGO_SUPERUSER_PASSWORD": password}
+    created = replace(world, environ=environ).manage(
+        "createsuperuser", "--no-input", "--username", "admin", "--email", ""
+    )
+    assert created.returncode == 0, created.stderr
+    world.wait_until_replicated()
     with world.worker() as worker:
         notes = worker.call(count_notes, "default")
-        before, status, after = worker.call(use_admin)
+        login, before, added, after = worker.call(use_admin, password)
 
+    assert (login, added) == (302, 302)
     assert f"{notes} notes" in before
-    assert status == 302
     assert f"{notes + 1} notes" in after
     assert "was added successfully" in after
 
