@@ -182,6 +182,9 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         snapshots = self.snapshots
         if snapshots is None or self.in_atomic_block or not self.autocommit:
             return snapshots is not None and snapshots.txid >= txid
+        if snapshots.readers:
+            # SQLite stays on the one that is being read.
+            return False
         if txid:
             snapshots.end()
             snapshots.begin()
