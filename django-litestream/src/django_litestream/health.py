@@ -10,7 +10,6 @@ import logging
 import os
 import threading
 import time
-from collections import defaultdict, deque
 from collections.abc import Mapping
 
 from django.core.exceptions import ImproperlyConfigured
@@ -35,8 +34,6 @@ class Watcher:
 
     def __init__(self) -> None:
         self._healthy: Mapping[str, tuple[str, ...]] = {}
-        self._txids: Mapping[str, int] = {}
-        self._seen: defaultdict[str, deque[tuple[float, int]]] = defaultdict(deque)
         self._looked_at = 0.0
         self._connections: dict[str, DatabaseWrapper] = {}
         self._refused: str | None = None
@@ -51,16 +48,6 @@ class Watcher:
             return ()
         return self._healthy.get(primary, ())
 
-    def have_reached(self, primary: str, txid: int) -> bool:
-        """Whether whoever reads from a replica of a primary will find ``txid`` there.
-
-        That is, this process and every other.
-        """
-        return all(
-            self._txids.get(replica.alias, -1) >= txid
-            for replica in topology().routed.get(primary, ())
-        )
-
     def _watch(self) -> None:
         while True:
             try:
@@ -72,21 +59,19 @@ class Watcher:
 
     def _look(self) -> None:
         healthy: dict[str, tuple[str, ...]] = {}
-        txids: dict[str, int] = {}
         for primary, replicas in topology().routed.items():
             for replica in replicas:
                 try:
-                    txid = self._txid_if_healthy(replica)
+                    if not self._is_healthy(replica):
+                        continue
                 except (DatabaseError, ImproperlyConfigured) as error:
                     self._say(str(error))
                     continue
-                if txid is not None:
-                    txids[replica.alias] = self._shared_txid(replica, txid)
-                    healthy[primary] = (*healthy.get(primary, ()), replica.alias)
-        self._txids, self._healthy = txids, healthy
+                healthy[primary] = (*healthy.get(primary, ()), replica.alias)
+        self._healthy = healthy
         self._looked_at = time.monotonic()
 
-    def _txid_if_healthy(self, replica: Replica) -> int | None:
+    def _is_healthy(self, replica: Replica) -> bool:
         connection = self._connections.get(replica.alias)
         if connection is None:
             # This thread's own, as each thread has its own.
@@ -95,27 +80,13 @@ class Watcher:
             self._connections[replica.alias] = connection
         if connection.replica is None:
             # The test runner has made it a mirror of its primary.
-            return None
+            return False
         ensure_vfs_loaded()
         if not connection.is_live():
-            return None
+            return False
         assert connection.snapshots is not None
         limit = replica.max_lag_seconds
-        if limit is not None and connection.snapshots.poll_age() > limit:
-            return None
-        return connection.snapshots.newest_txid()
-
-    def _shared_txid(self, replica: Replica, txid: int) -> int:
-        """Return the TXID that all connections have, now that one has ``txid``."""
-        now = time.monotonic()
-        seen = self._seen[replica.alias]
-        if not seen or seen[-1][1] != txid:
-            seen.append((now, txid))
-        long_ago = now - replica.shared_after
-        while len(seen) > 1 and seen[1][0] <= long_ago:
-            seen.popleft()
-        seen_at, shared = seen[0]
-        return shared if seen_at <= long_ago else -1
+        return limit is None or connection.snapshots.poll_age() <= limit
 
     def _say(self, problem: str) -> None:
         """Log why no replica is read from, once."""

@@ -12,7 +12,6 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from . import health
 from .conf import app_settings
 from .routing import UnitOfWork, begin_unit
 from .topology import topology
@@ -20,8 +19,7 @@ from .write_txids import txid_of_commits
 
 COOKIE = "litestream"
 
-# How long a client's writes are remembered, in seconds, where the replicas do not
-# catch up with them: as long as Litestream keeps a snapshot.
+# How long a client's writes are remembered, in seconds.
 _KEEP = 86_400
 # What no replica ever reaches: Litestream's TXIDs have 63 bits at the most.
 _NEVER = 2**63
@@ -108,19 +106,13 @@ def _remember(
     unit: UnitOfWork,
     written: dict[str, int | None],
 ) -> None:
-    watcher = health.watcher() if unit.needed or written else None
-    needed = {
-        alias: txid
-        for alias, txid in unit.needed.items()
-        if watcher is None or not watcher.have_reached(alias, txid)
-    }
+    if not written:
+        return
+    # A cookie is not taken away once a replica has all of it: other processes, and
+    # other threads of this one, poll for themselves and may have less.
+    needed = dict(unit.needed)
     for alias, txid in written.items():
         needed[alias] = txid or _NEVER
-    if needed == unit.needed:
-        return
-    if not needed:
-        response.delete_cookie(COOKIE, samesite="Lax")
-        return
     pinned_only = set(needed.values()) == {_NEVER}
     response.set_signed_cookie(
         COOKIE,

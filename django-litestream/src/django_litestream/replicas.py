@@ -66,15 +66,6 @@ class Replica:
         # Litestream tells it in whole seconds.
         return max(self.poll_interval, 1.0)
 
-    @property
-    def shared_after(self) -> float:
-        """How long after one connection has shown something all others do.
-
-        Each polls for itself. The router takes one that was polled ``reopen_after``
-        ago at the most, and then reads a snapshot for a ``poll_interval``.
-        """
-        return self.reopen_after + self.poll_interval + 1.0
-
     def as_database(self) -> dict[str, Any]:
         """Return the entry of ``DATABASES``."""
         options = {
