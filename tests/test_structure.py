@@ -70,7 +70,7 @@ LEVELS = (
     # What is missing fetched; Litestream run, asked, or told what is wrong.
     {"checks", "install", "invocation", "vfs.listing", "write_txids"},
     # What is done with Litestream, and with its VFS.
-    {"verify", "vfs.diagnosis", "vfs.loading"},
+    {"middleware", "verify", "vfs.diagnosis", "vfs.loading"},
     {"db.backends.sqlite_vfs.client", "vfs"},
     {"db.backends.sqlite_vfs.base"},
     # What is done with connections to replicas; the app.
@@ -81,7 +81,6 @@ LEVELS = (
         "management",
         "management.commands",
         "management.commands.litestream",
-        "middleware",
     },
 )
 
