@@ -16,7 +16,7 @@ from django.core.checks import CheckMessage, run_checks
 from django.db import connections
 from django.test import override_settings
 
-from django_litestream import binaries, get_vfs_databases
+from django_litestream import binaries, checks, get_vfs_databases
 from django_litestream.artifacts import LITESTREAM_VERSION
 
 from .project import Project, linux
@@ -393,3 +393,39 @@ def test_w008_a_replica_that_has_no_database() -> None:
         "does not have.",
         "Put `DATABASES |= get_vfs_databases()` below LITESTREAM.",
     )
+
+
+@pytest.mark.parametrize(
+    ("middleware", "problem"),
+    [
+        ([], "is missing: a client may not see what it wrote a request before"),
+        (
+            [checks.SESSIONS, checks.MIDDLEWARE],
+            "comes after the session's: a client may not see that it logged in",
+        ),
+        ([checks.MIDDLEWARE, checks.SESSIONS], None),
+        ([checks.MIDDLEWARE], None),
+    ],
+)
+def test_w009_a_client_that_may_miss_its_own_writes(
+    middleware: list[str], problem: str | None
+) -> None:
+    routed = override_settings(MIDDLEWARE=middleware, DATABASE_ROUTERS=[checks.ROUTER])
+    with routed, with_databases(replica=replica()):
+        found = messages({})
+    assert [(one.id, one.msg, one.hint) for one in found] == (
+        [
+            (
+                "litestream.W009",
+                f"{checks.ROUTER} is used, and {checks.MIDDLEWARE} {problem}.",
+                "Put it first in MIDDLEWARE.",
+            )
+        ]
+        if problem
+        else []
+    )
+
+
+def test_w009_is_not_for_projects_without_the_router() -> None:
+    with with_databases(replica=replica()):
+        assert messages({}) == []

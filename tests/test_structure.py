@@ -36,7 +36,6 @@ LEVELS = (
         "subcommands",
         "vfs.bounded",
         "vfs.environment",
-        "vfs.forks",
     },
     # One thing each: a file, an alias, a text, a socket, a command line, a replica.
     {
@@ -45,28 +44,28 @@ LEVELS = (
         "config_yaml",
         "control",
         "databases",
-        "db.backends.sqlite_vfs.snapshot",
         "go_flags",
         "private_files",
         "redaction",
         "replicas",
-        "vfs.opening",
+        "vfs.forks",
         "vfs.standard_output",
     },
     # What is made of them.
     {
         "conf",
         "configuration",
-        "db.backends.sqlite_vfs.cursor",
         "db.backends.sqlite_vfs.reasons",
+        "db.backends.sqlite_vfs.snapshot",
         "download",
         "topology",
         "verify_report",
+        "vfs.opening",
         "vfs.uri",
         "wait_for_first_sync",
     },
-    # The settings translated, the files found, writes noted.
-    {"binaries", "config", "daemon", "routing"},
+    # The settings translated, the files found, writes noted, rows read.
+    {"binaries", "config", "daemon", "db.backends.sqlite_vfs.cursor", "routing"},
     # What is missing fetched; Litestream run, asked, or told what is wrong.
     {"checks", "install", "invocation", "vfs.listing", "write_txids"},
     # What is done with Litestream, and with its VFS.

@@ -244,7 +244,7 @@ def test_a_moment_before_the_backup_names_the_first_there_is(
 
     assert is_value_error
     assert message.startswith(f"The replica '{REPLICA}' has nothing from 20")
-    named = re.search(r"the oldest moment there is, is (\S+ \S+) UTC\.$", message)
+    named = re.search(r"its oldest moment is (\S+ \S+) UTC\.$", message)
     assert named is not None
     assert oldest == datetime.fromisoformat(named[1]).replace(tzinfo=UTC)
     held = stage.worker.call(rows_at, f"{named[1]}+00:00")

@@ -22,6 +22,7 @@ class LitestreamConfig(AppConfig):
             checks.check_environment,
             checks.check_journal_mode,
             checks.check_replicas,
+            checks.check_middleware,
         ):
             register(check, "litestream")
         request_started.connect(routing.begin_unit)

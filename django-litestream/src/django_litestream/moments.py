@@ -62,7 +62,7 @@ def time_travel(alias: str, when: datetime | timedelta | str) -> Iterator[str]:
                 raise
             raise MomentNotHeld(
                 f"The replica '{alias}' has nothing from {moment:%Y-%m-%d %H:%M:%S %Z}: "
-                f"the oldest moment there is, is {oldest:%Y-%m-%d %H:%M:%S %Z}.",
+                f"its oldest moment is {oldest:%Y-%m-%d %H:%M:%S %Z}.",
                 oldest=oldest,
             ) from None
         yield travelling

@@ -29,6 +29,10 @@ class LitestreamRouter:
         if primary not in known.routed:
             # Of a moment in the past, or nothing of ours.
             return primary if primary in known.replicas else None
+        instance = hints.get("instance")
+        if instance is not None and instance._state.db == primary:
+            # Related rows from a replica might be older than the instance.
+            return primary
         watcher = health.watcher()
         healthy = watcher.healthy(primary) if watcher else ()
         if not healthy:

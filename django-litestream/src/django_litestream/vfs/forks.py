@@ -17,17 +17,21 @@ from typing import Any
 
 from django.db.utils import OperationalError
 
+from .bounded import Waiting
+
 
 class ReplicaConnection(sqlite3.Connection):
     """A connection through the VFS, closed with its last reference.
 
-    ``opened_at`` and ``put_back_at`` are moments of the monotonic clock.
+    ``opened_at`` and ``put_back_at`` are moments of the monotonic clock; ``waiting``
+    says whether its reads are likely to wait for the storage.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.opened_at = time.monotonic()
         self.put_back_at = 0.0
+        self.waiting = Waiting()
 
     def __del__(self) -> None:
         # One that could not be opened cannot be closed either.

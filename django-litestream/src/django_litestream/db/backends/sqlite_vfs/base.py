@@ -17,7 +17,7 @@ from django.db.backends.sqlite3 import base as sqlite3_backend
 from django.db.utils import OperationalError
 
 from ....replicas import OPTION_PREFIX, Replica
-from ....vfs.bounded import run_bounded
+from ....vfs.bounded import Waiting, run_bounded, timed
 from ....vfs.diagnosis import diagnose
 from ....vfs.forks import ReplicaConnection, forks
 from ....vfs.loading import ensure_vfs_loaded
@@ -57,6 +57,8 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         self._has_left = False
         self.is_suspect = False
         self._suspected_at = 0.0
+        self._waiting = Waiting()
+        self._away = ""
         if (replica := self.replica) is not None and replica.moment:
             travels.add(self)
 
@@ -97,6 +99,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
                 raise reasons.not_opened(replica, str(error)) from error
         self.snapshots = Snapshots(connection, replica.poll_interval)
         self._is_lost = self.is_suspect = False
+        self._waiting = connection.waiting
         return connection
 
     def create_cursor(self, name: str | None = None) -> sqlite3.Cursor:
@@ -133,9 +136,21 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
                 self.snapshots.begin()
 
     def read_in_time[T](self, read: Callable[[], T]) -> T:
-        """Return what ``read`` returns, or raise ``TimeoutError``."""
-        assert self._reads is not None
-        return run_bounded(read, self._reads.open_timeout)
+        """Return what ``read`` returns, in bounded time if the storage is away.
+
+        Raises ``TimeoutError`` where it is, after ``open_timeout``.
+        """
+        replica = self._reads
+        if replica is None or not (self.is_suspect or self._waiting.is_likely):
+            return timed(read, self._waiting)
+
+        def may_go_on() -> bool:
+            # A query may take as long as it likes.
+            self._away = diagnose(replica.url)
+            return not (self._away or self.is_suspect)
+
+        bounded = partial(run_bounded, read, replica.open_timeout, may_go_on)
+        return timed(bounded, self._waiting)
 
     def left_reading(self) -> OperationalError:
         """Leave the connection to a thread that still reads; return why.
@@ -143,11 +158,10 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         Nobody else may use it, so the next statement is run on another one.
         """
         assert self._reads is not None
-        replica = self._reads
         self.connection = self.snapshots = None
         if self.in_atomic_block:
             self.closed_in_transaction = self.needs_rollback = True
-        return reasons.not_read_in_time(replica, diagnose(replica.url))
+        return reasons.not_read_in_time(self._reads, self._away)
 
     def is_live(self) -> bool:
         """Whether there is a connection that follows the replica.

@@ -17,7 +17,6 @@ class Reader(Protocol):
 
     connection: Any
     snapshots: Snapshots | None
-    is_suspect: bool
 
     def prepare_to_run(self, query: str) -> None: ...
     def read_in_time[T](self, read: Callable[[], T]) -> T: ...
@@ -79,9 +78,7 @@ class Cursor(SQLiteCursorWrapper):
     def _read[T](self, read: Callable[[], T]) -> T:
         """Read from the storage, in bounded time where it may not answer."""
         try:
-            if self.reader.is_suspect:
-                return self.reader.read_in_time(read)
-            return read()
+            return self.reader.read_in_time(read)
         except sqlite3.Error as error:
             raise self.reader.explained(error) from error
         except TimeoutError:
