@@ -50,9 +50,9 @@ def test_what_a_read_raises_is_raised() -> None:
 def test_reads_are_believed_to_be_quick_after_many_that_were() -> None:
     waiting = Waiting()
     assert waiting.is_likely
-    for _ in range(100):
+    for _ in range(50):
         assert waiting.is_likely
         timed(lambda: None, waiting)
     assert not waiting.is_likely
-    timed(lambda: time.sleep(0.02), waiting)
+    timed(lambda: time.sleep(0.05), waiting)
     assert waiting.is_likely

@@ -285,10 +285,15 @@ def test_the_checks_complain_only_where_nothing_may_be_downloaded(
     forbidding: dict[str, Any],
     complaint: str,
 ) -> None:
+    def complaints() -> list[str | None]:
+        # That DATABASES lacks the replica is another matter.
+        found = [one.id for one in run_checks(tags=["litestream"])]
+        return [one for one in found if one != "litestream.W008"]
+
     with override_settings(LITESTREAM=used):
-        assert run_checks(tags=["litestream"]) == []
+        assert complaints() == []
     with override_settings(LITESTREAM=used | forbidding):
-        assert [one.id for one in run_checks(tags=["litestream"])] == [complaint]
+        assert complaints() == [complaint]
 
 
 @pytest.mark.parametrize(

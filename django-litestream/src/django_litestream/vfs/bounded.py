@@ -12,11 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 # A read that takes longer (in seconds) has fetched pages, or may have: what is cached
-# takes a tenth of this.
-_QUICK = 0.005
+# takes a hundredth of this, even right after a snapshot was begun.
+_QUICK = 0.02
 
 # How many reads in a row have to be quick for the next to be believed to be.
-_QUICK_IN_A_ROW = 100
+_QUICK_IN_A_ROW = 50
 
 
 class Waiting:
