@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import NotSupportedError, connections, transaction
@@ -131,6 +133,32 @@ def test_a_connection_older_than_the_first_compaction_goes_on_reading(
         assert len(list(world.replica_of("default").glob("ltx/1/*"))) > 2
     print(f"A row was missing for {longest:.1f} s at most.")
     assert longest < 10
+
+
+def read_after_losing_pages() -> tuple[int, bool]:
+    """Return what is read, and whether that took another connection."""
+    alias = "default_replica"
+    count = count_notes(alias)
+    first = connections[alias].connection
+    failures = iter([sqlite3.OperationalError("SQL logic error")])
+
+    def read_in_time(read: Callable[[], Any]) -> Any:
+        for failure in failures:
+            raise failure
+        return read()
+
+    connections[alias].read_in_time = read_in_time  # type: ignore[attr-defined]
+    assert count_notes(alias) >= count
+    return count, connections[alias].connection is not first
+
+
+def test_a_read_that_fails_is_tried_on_another_connection(
+    world: ReplicaWorld,
+) -> None:
+    with world.worker() as worker:
+        count, is_another = worker.call(read_after_losing_pages)
+    assert count > 0
+    assert is_another
 
 
 def write_by_save() -> None:

@@ -127,13 +127,22 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             return
         if not query.lstrip()[:7].upper().startswith(_READS):
             snapshots.end()
-        elif not snapshots.is_current:
+        elif self._is_lost or not snapshots.is_current:
             snapshots.end()
             self._replace_if_stale()
             # It may be another connection by now.
             if self.snapshots is not None:
                 self._suspect_anew()
                 self.snapshots.begin()
+
+    @property
+    def may_read_anew(self) -> bool:
+        """Whether a read that has failed may be tried on another connection.
+
+        Litestream 0.5.17 loses pages of a connection that was opened before the
+        replica's first compaction, once there is one.
+        """
+        return self._is_lost and self.autocommit and not self.in_atomic_block
 
     def read_in_time[T](self, read: Callable[[], T]) -> T:
         """Return what ``read`` returns, in bounded time if the storage is away.

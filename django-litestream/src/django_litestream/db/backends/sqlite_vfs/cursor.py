@@ -18,6 +18,8 @@ class Reader(Protocol):
     connection: Any
     snapshots: Snapshots | None
 
+    @property
+    def may_read_anew(self) -> bool: ...
     def prepare_to_run(self, query: str) -> None: ...
     def read_in_time[T](self, read: Callable[[], T]) -> T: ...
     def explained(self, error: sqlite3.Error) -> Exception: ...
@@ -63,6 +65,19 @@ class Cursor(SQLiteCursorWrapper):
         return self._read(super().__next__)
 
     def _run(self, execute: Callable[..., Any], query: str, params: Any) -> Any:
+        read = partial(execute, query, params)
+        try:
+            result = self._run_once(query, read)
+        except sqlite3.OperationalError:
+            # Nothing was given to anybody yet.
+            if not self.reader.may_read_anew:
+                raise
+            result = self._run_once(query, read)
+        if self.reader.snapshots is not None:
+            self.reader.snapshots.readers.add(self)
+        return result
+
+    def _run_once(self, query: str, read: Callable[[], Any]) -> Any:
         self._has_read_all()
         self.reader.prepare_to_run(query)
         if self.reader.connection is None:
@@ -70,10 +85,7 @@ class Cursor(SQLiteCursorWrapper):
         if self.connection is not self.reader.connection:
             # The connection was replaced; a cursor can be moved to another one.
             sqlite3.Cursor.__init__(self, self.reader.connection)
-        result = self._read(partial(execute, query, params))
-        if self.reader.snapshots is not None:
-            self.reader.snapshots.readers.add(self)
-        return result
+        return self._read(read)
 
     def _read[T](self, read: Callable[[], T]) -> T:
         """Read from the storage, in bounded time where it may not answer."""
