@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from django_litestream.control import Daemon, Info, ManagedDatabase
+from django_litestream.control import Daemon, Info, ManagedDatabase, Progress
 from django_litestream.errors import DaemonError, DaemonUnavailable
 
 from .project import PATIENCE, Project, count_rows, linux
@@ -177,7 +177,8 @@ def test_a_sync_is_asked_for_by_its_path_alone(tmp_path: Path) -> None:
     asked: list[bytes] = []
     answer = http(b'{"status": "synced", "txid": 7, "replicated_txid": 3}')
     with answering(tmp_path / "socket", answer, asked) as daemon:
-        assert daemon.sync(Path("/srv/a b.sqlite3")) == 7
+        progress = daemon.sync(Path("/srv/a b.sqlite3"))
+    assert progress == Progress(txid=7, replicated_txid=3)
     (request,) = asked
     head, _, body = request.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /sync HTTP/1.1\r\n")
@@ -203,14 +204,14 @@ def test_a_sync_leaves_the_daemon_its_lock_and_the_backup_whole(
                 project.insert(100_000)
                 assert wal_pages(project.database) > 1_000
                 for _ in range(10):
-                    txids.append(daemon.sync(project.database))
+                    txids.append(daemon.sync(project.database).txid)
                     assert read_locks(process.pid, project.database)
         finally:
             ended.set()
             writer.join()
         # It holds what was committed before, and so does each after it.
         committed = count_rows(project.database)
-        txids.append(daemon.sync(project.database))
+        txids.append(daemon.sync(project.database).txid)
     assert txids == sorted(txids)
     assert txids[0] < txids[-1]
     assert project.restored_rows() == committed

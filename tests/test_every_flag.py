@@ -126,8 +126,11 @@ class World:
         self.run("sync", "-wait", str(self.database))
 
     def replicated(self) -> list[str]:
+        """Return what is in the replica, but for what a daemon compacts by the clock."""
         return sorted(
-            str(path.relative_to(self.replica)) for path in self.replica.rglob("*.ltx")
+            str(path.relative_to(self.replica))
+            for path in self.replica.rglob("*.ltx")
+            if path.parent.name in {"0", "9"}
         )
 
     def run(self, *words: str) -> Answer:
@@ -356,7 +359,7 @@ def replicate_expands_nothing(world: World, name: str) -> None:
 # What the daemon is asked through.
 
 
-DAEMON_SUBCOMMANDS = "info list register start stop sync unregister"
+DAEMON_SUBCOMMANDS = "info list register start stop unregister"
 
 
 def words_for(world: World, name: str) -> tuple[str, ...]:
@@ -458,6 +461,34 @@ def start_and_stop_are_json(world: World, name: str) -> None:
         ("already_stopped", "stopped"),
         ("started", "running"),
     ]
+
+
+@case("sync", "socket")
+def sync_asks_another_daemon(world: World, name: str) -> None:
+    nowhere = world.directory / "none.sock"
+    assert world.refused(name, "-socket", str(nowhere), str(world.database)) == (
+        f"No daemon answers on {nowhere} (No such file or directory): start it with "
+        "`manage.py litestream replicate`; if it runs, give both sides the same "
+        "settings.LITESTREAM['socket']['path']."
+    )
+
+
+@case("sync", "timeout")
+def sync_waits_no_longer_than_it_is_told(world: World, name: str) -> None:
+    database = str(world.database)
+    for wrong in ("soon", "0", "-1", "inf"):
+        message = f"^-timeout is a number of seconds above 0, not '{wrong}'.$"
+        with pytest.raises(CommandError, match=message):
+            world.run(name, "-timeout", wrong, database)
+    world.register()
+    shutil.rmtree(world.replica)
+    world.replica.touch()
+    world.insert(1)
+    assert world.refused(name, "-wait", "-timeout", "0.3", database) == (
+        f"The replica of {database} does not hold transaction 2 after 0.3 s, only 1: "
+        "the daemon's log says why."
+    )
+    world.replica.unlink()
 
 
 @case("sync", "wait")

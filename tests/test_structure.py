@@ -58,6 +58,7 @@ LEVELS = (
         "db.backends.sqlite_vfs.reasons",
         "db.backends.sqlite_vfs.snapshot",
         "download",
+        "sync",
         "topology",
         "verify_report",
         "vfs.opening",

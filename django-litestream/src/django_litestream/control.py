@@ -31,6 +31,14 @@ class ManagedDatabase:
     synced: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """The newest TXID cut from a database's WAL, and the newest in its replica."""
+
+    txid: int
+    replicated_txid: int
+
+
 class Daemon:
     """The daemon that listens on a control socket.
 
@@ -82,17 +90,20 @@ class Daemon:
         answer = self._ask(f"/txid?{urlencode({'path': os.fspath(database)})}")
         return _field(answer, "txid", int)
 
-    def sync(self, database: Path) -> int:
-        """Have the database's WAL cut now; return a TXID that holds every commit so far.
+    def sync(self, database: Path) -> Progress:
+        """Have the database's WAL cut now; return how far that and the replica are.
 
-        Nothing is said of when to be done. A request with ``wait`` or ``timeout`` ends
+        The TXID holds every commit so far. Nothing is said of when to be done. A request with ``wait`` or ``timeout`` ends
         a transaction of Litestream 0.5.17's with itself, and with that the lock which
         keeps SQLite from overwriting commits that are not replicated yet: the backup
         lacks them then. What the client here gives up waiting for goes on in the
         daemon.
         """
         answer = self._ask("/sync", tell={"path": os.fspath(database)})
-        return _field(answer, "txid", int)
+        return Progress(
+            txid=_field(answer, "txid", int),
+            replicated_txid=_field(answer, "replicated_txid", int),
+        )
 
     def _ask(self, path: str, *, tell: dict[str, str] | None = None) -> dict[str, Any]:
         self._try_connecting()
@@ -128,7 +139,7 @@ class Daemon:
 
     def _try_connecting(self) -> None:
         """Find out that nobody listens; httpcore leaves its socket open if so."""
-        if not hasattr(socket, "AF_UNIX"):
+        if not has_unix_sockets():
             raise DaemonUnavailable(
                 "Python has no Unix sockets on this system, so the daemon cannot be "
                 "asked from here."
@@ -143,6 +154,11 @@ class Daemon:
                 "it with `manage.py litestream replicate`; if it runs, give both sides "
                 "the same settings.LITESTREAM['socket']['path']."
             ) from error
+
+
+def has_unix_sockets() -> bool:
+    """Whether Python can speak to a daemon on this system."""
+    return hasattr(socket, "AF_UNIX")
 
 
 def _field[T](answer: Any, name: str, kind: type[T]) -> T:

@@ -162,7 +162,7 @@ def plan(
     configuration = _configuration(subcommand, options, rest)
     options = dict(options)
     if subcommand.takes(SOCKET) and not options.get(SOCKET.dest):
-        options[SOCKET.dest] = _socket(name)
+        options[SOCKET.dest] = socket_for(name)
     named: list[Database] = []
 
     def resolve(word: str) -> str:
@@ -196,6 +196,20 @@ def usable_configuration() -> Configuration:
     return configuration
 
 
+def socket_for(name: str) -> Path:
+    """Return the control socket from settings, for subcommand ``name``.
+
+    Raises ``ConfigurationError`` where it is switched off.
+    """
+    socket = config.build().socket
+    if socket is None:
+        raise ConfigurationError(
+            f"`litestream {name}` talks to the daemon's control socket, which "
+            "settings.LITESTREAM['socket'] switches off: set 'enabled' to True there."
+        )
+    return socket
+
+
 def _configuration(
     subcommand: Subcommand, options: Mapping[str, Any], rest: list[str]
 ) -> Configuration | None:
@@ -204,13 +218,3 @@ def _configuration(
     if any(is_url(word) for word in rest):
         return None
     return usable_configuration()
-
-
-def _socket(name: str) -> Path:
-    socket = config.build().socket
-    if socket is None:
-        raise ConfigurationError(
-            f"`litestream {name}` talks to the daemon's control socket, which "
-            "settings.LITESTREAM['socket'] switches off: set 'enabled' to True there."
-        )
-    return socket

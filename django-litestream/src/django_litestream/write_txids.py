@@ -71,7 +71,7 @@ class _Primary:
 
     def _sync(self) -> int:
         assert self._daemon is not None
-        return self._daemon.sync(self._path)
+        return self._daemon.sync(self._path).txid
 
 
 _primaries: dict[str, _Primary] = {}

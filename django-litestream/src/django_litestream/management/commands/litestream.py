@@ -17,9 +17,10 @@ from ...binaries import EXECUTABLE, LIBRARY, Kind
 from ...configuration import Configuration
 from ...errors import CommandFailed, LitestreamError
 from ...go_flags import SubcommandParser
-from ...invocation import Litestream, plan, usable_configuration
+from ...invocation import Litestream, plan, socket_for, usable_configuration
 from ...replica_status import Health
 from ...subcommands import OWN_SUBCOMMANDS, SUBCOMMANDS
+from ...sync import can_be_asked_here, sync
 from ...verify import Verifier
 from ...verify_report import Verdict
 
@@ -74,6 +75,8 @@ class Command(BaseCommand):
                     self._install(LIBRARY, options)
                 case "vfs-status":
                     self._vfs_status(options)
+                case "sync" if can_be_asked_here(options["rest"]):
+                    self._sync(options)
                 case _:
                     self._litestream(subcommand, options)
         except CommandFailed as error:
@@ -100,6 +103,16 @@ class Command(BaseCommand):
         )
         if subcommand == "sync":
             self._warn(daemon.SYNC_IS_NOT_SAFE)
+
+    def _sync(self, options: dict[str, Any]) -> None:
+        (name,) = options["rest"]
+        synced = sync(
+            Path(options["socket"] or socket_for("sync")),
+            databases.find(name).path,
+            wait=options["wait"],
+            timeout=_seconds(options["timeout"]),
+        )
+        self.stdout.write(synced.as_json() if options["json"] else str(synced))
 
     def _config(self, options: dict[str, Any]) -> None:
         self._refuse(options["rest"])
