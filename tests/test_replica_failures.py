@@ -253,6 +253,14 @@ def replicate_to_s3(
     world.write_settings()
 
 
+def refuse_to_run(query: str) -> None:
+    with (
+        connections["default_replica"].cursor() as cursor,
+        pytest.raises(OperationalError, match="more than its max_lag_seconds"),
+    ):
+        cursor.execute(query)
+
+
 def test_an_outage_is_told_once_what_is_held_is_too_old(tmp_path: Path) -> None:
     with (
         s3_server(tmp_path / "s3") as s3,
@@ -270,6 +278,8 @@ def test_an_outage_is_told_once_what_is_held_is_too_old(tmp_path: Path) -> None:
             assert "nothing answers at 127.0.0.1:" in refusal.message
             assert max(refusal.seconds, slowest) < BOUND
             assert worker.call(try_reading, "default_replica").seconds < BOUND
+            for query in ("/* by hand */ SELECT 1", "PRAGMA user_version"):
+                worker.call(refuse_to_run, query)
             world.write_note()
             assert worker.call(count_notes, "default") == 2
 

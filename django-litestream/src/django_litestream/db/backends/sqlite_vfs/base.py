@@ -35,6 +35,7 @@ from .travels import travels
 _PAGE_CACHE = 10_485_760
 
 _READS = ("SELECT", "WITH", "VALUES", "EXPLAIN")
+_BEGIN = "BEGIN"
 
 
 class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
@@ -125,14 +126,19 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         if self.in_atomic_block or not self.autocommit:
             self._suspect_anew()
             return
-        if not query.lstrip()[:7].upper().startswith(_READS):
-            snapshots.end()
-        elif self._is_lost or not snapshots.is_current:
-            snapshots.end()
-            self._replace_if_stale()
-            # It may be another connection by now.
-            if self.snapshots is not None:
-                self._suspect_anew()
+        word = query.lstrip()[:7].upper()
+        if word.startswith(_BEGIN):
+            # Whoever begins a transaction has looked at the connection's age.
+            return
+        may_share = word.startswith(_READS)
+        if may_share and not self._is_lost and snapshots.is_current:
+            return
+        snapshots.end()
+        self._replace_if_stale()
+        # It may be another connection by now.
+        if self.snapshots is not None:
+            self._suspect_anew()
+            if may_share:
                 self.snapshots.begin()
 
     @property
