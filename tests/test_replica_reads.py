@@ -84,7 +84,7 @@ def test_each_thread_reads_its_own_replica_and_sees_what_is_written(
     with world.writing(), world.worker() as worker:
         found = worker.call(read_in_threads, 8.0)
 
-    assert sum(reads.count for reads in found) > 3000
+    assert all(reads.count > 10 for reads in found)
     for number, reads in enumerate(found):
         assert reads.sources == {PRIMARIES[number % len(PRIMARIES)]}
         assert reads.sources_of_default == {"default"}
