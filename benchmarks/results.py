@@ -14,6 +14,8 @@ from django_litestream.artifacts import LITESTREAM_VERSION
 
 from .comparison import SHORT
 
+TARGETS = "What must be"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -58,11 +60,13 @@ class Results:
             else:
                 self.tables.append(one)
 
-    def as_markdown(self, command: str, runs: int) -> str:
+    def as_markdown(self, command: str, runs: int, before: str = "") -> str:
+        """Return the results, with those of ``before`` that were not found anew."""
+        kept = _sections(before)
         targets = Table(
-            title="What must be",
+            title=TARGETS,
             columns=("what", "measured", "at most", ""),
-            rows=[target.row for target in self.targets],
+            rows=_merged(kept.get(TARGETS), [target.row for target in self.targets]),
         )
         heading = [
             "# Benchmarks",
@@ -70,10 +74,31 @@ class Results:
             f"Written by `{command}`, do not edit. {_versions()}; medians of {runs} runs, "
             f"of {SHORT * runs} where one is short; what is compared was measured in turns.",
         ]
-        sections = [_section(table) for table in (targets, *self.tables)]
-        return "\n".join(
-            [*heading, *(line for lines in sections for line in lines), ""]
-        )
+        found = {
+            table.title: "\n".join(_section(table)) for table in (targets, *self.tables)
+        }
+        return "\n".join([*heading, *(kept | found).values(), ""])
+
+
+def _sections(markdown: str) -> dict[str, str]:
+    """Return the sections of what ``as_markdown`` has returned, by their titles."""
+    _, *texts = markdown.split("\n## ")
+    return {text.partition("\n")[0]: f"\n## {text.rstrip()}" for text in texts}
+
+
+def _merged(
+    section: str | None, rows: list[tuple[str, ...]]
+) -> Sequence[Sequence[str]]:
+    """Return ``rows``, and those of a section's table that they do not replace."""
+    lines = (section or "").splitlines()
+    cells = [
+        tuple(cell.strip() for cell in line.strip("|").split("|"))
+        for line in lines
+        if line.startswith("|")
+    ]
+    return list(
+        ({row[0]: row for row in cells[2:]} | {row[0]: row for row in rows}).values()
+    )
 
 
 def _versions() -> str:
