@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .replica_status import get_vfs_status as get_vfs_status
     from .replicas import get_vfs_databases as get_vfs_databases
 
-__version__ = "0.1.0"
+__version__ = "0.7.0"
 
 # Imported when they are asked for: settings.py needs the first before there are any.
 _EXPORTS = {
