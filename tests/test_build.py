@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from build_hooks.platform_wheel import obtain
+from build_hooks.sources import obtain
 from django_litestream import __version__
 from django_litestream.artifacts import (
     ARTIFACTS,

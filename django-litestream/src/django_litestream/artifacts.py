@@ -97,7 +97,7 @@ class Artifact:
 
 def _rows() -> Iterator[Artifact]:
     for distribution, platforms in _TABLE.items():
-        if distribution != "version":
+        if isinstance(platforms, dict):
             for name, row in platforms.items():
                 yield _artifact(distribution, name, **row)
 
