@@ -64,6 +64,10 @@ test-with django *args: install
     uv pip install --quiet --python .venv 'Django=={{django}}.*'
     {{bin}}/python -m pytest -n 4 --dist worksteal "${@:2}"
 
+# Build the documentation into docs/_build/; a warning is an error
+docs: install
+    {{bin}}/sphinx-build --fail-on-warning --quiet docs docs/_build
+
 # Build all wheels, and the sdist of django-litestream, into dist/
 [positional-arguments]
 build *args: install
