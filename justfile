@@ -75,7 +75,7 @@ build *args: install
 
 # Check the wheels in dist/ against the table, and that a second build is the same
 check-wheels: install
-    {{bin}}/python -m build_hooks.check_wheels dist
+    {{bin}}/python -m build_hooks.check_wheels
 
 # Rewrite the table of artifacts for a version of Litestream
 [positional-arguments]
