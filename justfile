@@ -66,7 +66,7 @@ test-with django *args: install
 
 # Build the documentation into docs/_build/; a warning is an error
 docs: install
-    {{bin}}/sphinx-build --fail-on-warning --quiet docs docs/_build
+    {{bin}}/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build
 
 # Build all wheels, and the sdist of django-litestream, into dist/
 [positional-arguments]
