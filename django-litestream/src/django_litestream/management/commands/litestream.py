@@ -131,6 +131,7 @@ class Command(BaseCommand):
             platform=options["platform"],
             directory=Path(options["dest"]) if options["dest"] else None,
             source=options["from"],
+            progress=options["verbosity"] > 0,
         )
         self.stdout.write(f"Litestream {LITESTREAM_VERSION} is in {path}")
 
@@ -195,7 +196,7 @@ class Command(BaseCommand):
         self, configuration: Configuration | None, options: dict[str, Any]
     ) -> Litestream:
         return Litestream(
-            executable=install.executable(),
+            executable=install.executable(progress=options["verbosity"] > 0),
             configuration=configuration,
             show=self.stderr.write if options["verbosity"] > 1 else None,
         )

@@ -1,0 +1,99 @@
+"""One process at a time, by a lock that dies with its process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import DownloadError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_INTERVAL = 0.1
+
+
+@contextmanager
+def exclusive(path: Path, *, patience: float) -> Iterator[None]:
+    """Hold the lock of the file ``path``, which is there as long as somebody does.
+
+    Raises ``DownloadError`` where another process holds it for ``patience`` seconds,
+    ``OSError`` where the file cannot be made or locked.
+    """
+    deadline = time.monotonic() + patience
+    while (handle := _try(path)) is None:
+        if time.monotonic() > deadline:
+            raise DownloadError(
+                f"{path} has been locked by another process for {patience:.0f} s: end "
+                "that process or try again."
+            )
+        time.sleep(_INTERVAL)
+    try:
+        yield
+    finally:
+        _release(path, handle)
+
+
+def _try(path: Path) -> int | None:
+    """Return the locked file's descriptor, ``None`` where another process has it."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except PermissionError:
+        # Windows' answer, too, for a file that its last holder is removing.
+        if sys.platform == "win32" and path.exists():
+            return None
+        raise
+    try:
+        if _lock(handle) and _is_still(path, handle):
+            return handle
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Whether the file has not been removed by its holder before we had the lock."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(handle), path.stat())
+    return False
+
+
+if sys.platform == "win32":
+
+    def _lock(handle: int) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+
+    def _release(path: Path, handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+        os.close(handle)
+        # Others that wait have it open, and the last of them removes it.
+        with suppress(OSError):
+            path.unlink()
+
+else:
+
+    def _lock(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _release(path: Path, handle: int) -> None:
+        # Before the lock is gone: the next holder's file must not be removed.
+        try:
+            path.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
