@@ -25,6 +25,7 @@ from ....vfs.opening import Opener, OpeningFailed, forget, opener
 from ....vfs.uri import connection_uri, is_vfs_name
 from . import reasons
 from .client import DatabaseClient
+from .compactions import newest_compacted
 from .cursor import Cursor
 from .features import DatabaseFeatures
 from .snapshot import Snapshots
@@ -98,7 +99,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
                 )
             except OpeningFailed as error:
                 raise reasons.not_opened(replica, str(error)) from error
-        self.snapshots = Snapshots(connection, replica.poll_interval)
+        self.snapshots = Snapshots(connection, replica.poll_interval, replica.url)
         self._is_lost = self.is_suspect = False
         self._waiting = connection.waiting
         return connection
@@ -140,6 +141,8 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             self._suspect_anew()
             if may_share:
                 self.snapshots.begin()
+            else:
+                self.snapshots.look()
 
     @property
     def may_read_anew(self) -> bool:
@@ -149,6 +152,21 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         replica's first compaction, once there is one.
         """
         return self._is_lost and self.autocommit and not self.in_atomic_block
+
+    def must_read_anew(self) -> bool:
+        """Whether what was read lacks commits, so that it must be on another connection.
+
+        Raises ``OperationalError`` inside of a transaction, which cannot move there.
+        """
+        replica, snapshots = self._reads, self.snapshots
+        if replica is None or snapshots is None or snapshots.is_checked:
+            return False
+        snapshots.is_checked = True
+        if not self._lacks_commits(replica):
+            return False
+        if self.in_atomic_block or not self.autocommit:
+            raise reasons.taken_back(replica)
+        return True
 
     def read_in_time[T](self, read: Callable[[], T]) -> T:
         """Return what ``read`` returns, in bounded time if the storage is away.
@@ -274,6 +292,9 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             self._replace_if_stale()
             self.snapshots.look()
         super()._start_transaction_under_autocommit()  # type: ignore[misc]
+        if self.snapshots is not None:
+            # By a BEGIN nothing is read yet.
+            self.snapshots.is_checked = False
 
     def _close(self) -> None:
         self.snapshots = None
@@ -294,6 +315,8 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         connect = partial(self._open, replica, self.get_connection_params())
         if self._replace(opener.open_again(connect, replica.open_timeout)):
             return
+        if self._lacks_commits(replica):
+            raise reasons.not_opened(replica, opener.reason)
         age = self._poll_age(replica)
         if replica.max_lag_seconds is not None and age > replica.max_lag_seconds:
             raise reasons.too_old(replica, age, opener.reason)
@@ -306,7 +329,17 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             self.is_suspect = self._poll_age(self._reads) > self._reads.suspect_after
 
     def _is_stale(self, replica: Replica) -> bool:
-        return self._is_lost or self._poll_age(replica) > replica.reopen_after
+        return (
+            self._is_lost
+            or self._lacks_commits(replica)
+            or self._poll_age(replica) > replica.reopen_after
+        )
+
+    def _lacks_commits(self, replica: Replica) -> bool:
+        # Nothing comes to a moment in the past.
+        if replica.moment is not None or self.snapshots is None:
+            return False
+        return self.snapshots.lacks_commits()
 
     def _poll_age(self, replica: Replica) -> float:
         # A moment in the past is not polled.
@@ -329,7 +362,10 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
 
     def _open(self, replica: Replica, parameters: dict[str, Any]) -> ReplicaConnection:
         """Open a connection, however long it takes."""
+        # What is compacted from here on may or may not be in what is opened.
+        compacted = newest_compacted(replica.url)
         connection: ReplicaConnection = super().get_new_connection(parameters)
+        connection.compacted = compacted
         forks.watch(connection)
         size = replica.cache_size or _PAGE_CACHE
         connection.execute(f"PRAGMA cache_size = -{size // 1024}")

@@ -20,6 +20,7 @@ class Reader(Protocol):
 
     @property
     def may_read_anew(self) -> bool: ...
+    def must_read_anew(self) -> bool: ...
     def prepare_to_run(self, query: str) -> None: ...
     def read_in_time[T](self, read: Callable[[], T]) -> T: ...
     def explained(self, error: sqlite3.Error) -> Exception: ...
@@ -72,6 +73,8 @@ class Cursor(SQLiteCursorWrapper):
             # Nothing was given to anybody yet.
             if not self.reader.may_read_anew:
                 raise
+            result = self._run_once(query, read)
+        if self.reader.must_read_anew():
             result = self._run_once(query, read)
         if self.reader.snapshots is not None:
             self.reader.snapshots.readers.add(self)

@@ -64,6 +64,13 @@ def too_old(replica: Replica, age: float, reason: str) -> OperationalError:
     )
 
 
+def taken_back(replica: Replica) -> OperationalError:
+    return OperationalError(
+        f"{_named(replica)} was compacted while this transaction began, and what it "
+        "reads may lack newer commits: run it again."
+    )
+
+
 def travel_is_over(replica: Replica) -> OperationalError:
     return OperationalError(
         f"The time travel to '{replica.alias}' is over: read inside of its block."

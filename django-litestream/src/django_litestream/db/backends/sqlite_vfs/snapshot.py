@@ -8,6 +8,7 @@ import time
 from weakref import WeakSet
 
 from ....vfs.forks import ReplicaConnection
+from .compactions import newest_compacted
 
 
 class Snapshots:
@@ -20,13 +21,20 @@ class Snapshots:
     ``lifetime`` is in seconds. ``txid`` is a transaction that the newest snapshot
     holds, with all before it. ``readers`` are cursors that may not have read all of
     their rows yet: while there is one SQLite stays on the snapshot that it reads from.
+    ``is_checked`` says of the newest snapshot that something was read from it and that
+    it lacked no commits then.
     """
 
-    def __init__(self, connection: ReplicaConnection, lifetime: float) -> None:
+    def __init__(
+        self, connection: ReplicaConnection, lifetime: float, url: str
+    ) -> None:
         self._connection = connection
         self._lifetime = lifetime
+        self._url = url
         self._ends = 0.0
         self._is_shared = False
+        self._lacks_commits = False
+        self.is_checked = False
         self.txid = 0
         self.readers: WeakSet[sqlite3.Cursor] = WeakSet()
 
@@ -35,6 +43,7 @@ class Snapshots:
         """Whether a statement may be read from the shared snapshot."""
         return (
             self._is_shared
+            and not self._lacks_commits
             and time.monotonic() < self._ends
             and self._connection.in_transaction
         )
@@ -55,8 +64,26 @@ class Snapshots:
 
     def look(self) -> None:
         """Note the newest transaction, which the next snapshot will hold."""
+        self.is_checked = False
         if not self.readers:
             self.txid = self.newest_txid()
+
+    def lacks_commits(self) -> bool:
+        """Whether a compaction may have taken back commits that the connection had.
+
+        That ends with another connection only. What a snapshot reads is sure to be
+        right where this is called once it has been read from.
+        """
+        compacted = newest_compacted(self._url)
+        if compacted > self._connection.compacted:
+            self._connection.compacted = compacted
+            try:
+                newest = self.newest_txid()
+            except (sqlite3.Error, LookupError):
+                self._lacks_commits = True
+            else:
+                self._lacks_commits = self._lacks_commits or newest > compacted
+        return self._lacks_commits
 
     def newest_txid(self) -> int:
         """Return the newest transaction the connection has.
