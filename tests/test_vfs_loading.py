@@ -49,7 +49,7 @@ REFUSAL = (
     "LITESTREAM['vfs_eager'] to False, or start workers by spawn."
 )
 # For a read that the primary answers; a replica that is waited for takes seconds.
-QUICK = 1.0
+QUICK = 8.0
 
 
 @pytest.fixture(scope="module")
