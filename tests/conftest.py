@@ -44,6 +44,16 @@ def _environment() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_network_settings() -> None:
+    """Proxies and certificates of this machine that loopback has no use for."""
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"):
+        os.environ.pop(name, None)
+        os.environ.pop(name.lower(), None)
+    for name in ("SSL_CERT_DIR", "SSL_CERT_FILE"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """A project whose database has ten rows; nothing replicates it yet."""
     made = Project(tmp_path / "project")

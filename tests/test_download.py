@@ -30,6 +30,9 @@ ZIP_ROW = replace(
 )
 
 
+pytestmark = pytest.mark.usefixtures("no_network_settings")
+
+
 @pytest.fixture
 def server() -> Iterator[ReleaseServer]:
     with serving() as started:

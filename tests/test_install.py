@@ -36,6 +36,8 @@ from django_litestream.errors import (
 from .project import PATIENCE, Project, wait_until
 from .release_server import Answer, serving
 
+pytestmark = pytest.mark.usefixtures("no_network_settings")
+
 DBS = {"dbs": [{"path": "default", "replica": {"url": "file:///x"}}]}
 VFS = {"vfs": {"replica": "file:///x"}}
 

@@ -26,6 +26,7 @@ from .downloads import (
 from .project import PATIENCE, wait_until
 from .release_server import Answer, ReleaseServer, serving
 
+pytestmark = pytest.mark.usefixtures("no_network_settings")
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX's limits and signals")
 
 

@@ -44,7 +44,8 @@ def download(
     ``DownloadError`` where nothing came, ``ArtifactError`` where something else came or
     ``destination`` cannot be written.
     """
-    url = f"{base_url.rstrip('/')}/{artifact.asset}"
+    base, question_mark, query = base_url.partition("?")
+    url = f"{base.rstrip('/')}/{artifact.asset}{question_mark}{query}"
     otherwise = (
         "If this machine has no way out, install the package (`pip install --no-index "
         f"--find-links DIRECTORY {artifact.distribution}`) or give a directory with "

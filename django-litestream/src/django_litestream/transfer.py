@@ -182,10 +182,10 @@ def _failures_named(shown: str, watch: _Watch, unreachable: str) -> Iterator[Non
     """Turn what httpx raises into ``DownloadError``."""
     try:
         yield
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
         # What httpx says of an invalid one may hold a piece of a password.
         raise DownloadError(
-            f"{shown} is no address to download from: give one that begins with "
+            f"{shown!r} is no address to download from: give one that begins with "
             "http:// or https://, or a directory."
         ) from error
     except httpx.TooManyRedirects as error:
