@@ -8,6 +8,7 @@ version = release = django_litestream.__version__
 
 extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
 # The theme brings its fonts and scripts: a page that is read needs no network.
