@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from django_litestream.artifacts import ARTIFACTS, Artifact
+from django_litestream.artifacts import ARTIFACTS, LITESTREAM_VERSION, Artifact
 from django_litestream.errors import DownloadError, LitestreamError
 
 from .platform_wheel import PLATFORM_VARIABLE, REPOSITORY
@@ -19,8 +18,8 @@ from .sources import obtain
 
 APP = "django-litestream"
 NO_FINGERPRINT = (
-    "artifacts.toml has no size and SHA-256 of its file. `just pin` adds them where "
-    "Litestream's release can be reached."
+    f"artifacts.toml has no size and SHA-256 of its file. `just pin {LITESTREAM_VERSION}` "
+    "adds them where Litestream's release can be reached."
 )
 
 
@@ -77,6 +76,14 @@ def build_all(rows: Iterable[Artifact], directory: Path) -> list[Missing]:
     return missing
 
 
+def remove_distributions(directory: Path) -> None:
+    """Remove what an earlier build has left in ``directory``, and nothing else."""
+    for name in {APP, *(row.distribution for row in ARTIFACTS)}:
+        for suffix in (".whl", ".tar.gz"):
+            for path in directory.glob(f"{name.replace('-', '_')}-*{suffix}"):
+                path.unlink()
+
+
 def _hatchling(
     project: str, target: str, directory: Path, environment: dict[str, str]
 ) -> None:
@@ -103,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--platform",
         nargs="+",
+        action="extend",
         choices=sorted({row.platform for row in ARTIFACTS}),
         help="build these wheels only, and nothing of django-litestream",
     )
@@ -118,13 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for row in ARTIFACTS
         if not options.platform or row.platform in options.platform
     ]
-    shutil.rmtree(options.outdir, ignore_errors=True)
-    options.outdir.mkdir(parents=True)
     try:
+        options.outdir.mkdir(parents=True, exist_ok=True)
+        remove_distributions(options.outdir)
         missing = build_all(rows, options.outdir)
         if not options.platform:
             build_app(options.outdir)
-    except LitestreamError as error:
+    except (LitestreamError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     for path in sorted(options.outdir.iterdir()):

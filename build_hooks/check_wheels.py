@@ -15,6 +15,7 @@ from django_litestream.errors import ArtifactError, LitestreamError
 
 from . import wheel_contents, wheel_tags
 from .all_wheels import APP, build, build_app
+from .platform_wheel import REPOSITORY
 
 
 def problems(directory: Path) -> Iterator[str]:
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m build_hooks.check_wheels", description=__doc__
     )
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("directory", type=Path, nargs="?", default=REPOSITORY / "dist")
     directory = parser.parse_args(arguments).directory
     try:
         found = list(problems(directory))

@@ -18,13 +18,18 @@ from .go_build_info import go_settings
 MAGIC = b"\x7fELF"
 
 _LITTLE_ENDIAN = 1
-_MACHINES = {0x3E: "x86_64", 0xB7: "aarch64", 0x28: "arm"}
+# By the machine and the bits of its pointers: x86-64 has an ABI with 32 of them too.
+_MACHINES = {(0x3E, 64): "x86_64", (0xB7, 64): "aarch64", (0x28, 32): "arm"}
 _LOAD, _DYNAMIC, _INTERPRETER = 1, 2, 3
 _END, _NEEDED, _STRINGS = 0, 1, 5
 _VERSIONS, _VERSIONS_COUNT = 0x6FFFFFFE, 0x6FFFFFFF
 # What glibc consists of, and its loaders, and nothing else.
 _GLIBC = re.compile(r"(libc|libdl|libm|libpthread|libresolv|librt)\.so\.\d|ld-linux.*")
 _GLIBC_VERSION = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?")
+# Versions without a number, by the glibc that was the first to have them.
+_GLIBC_FEATURES = {"GLIBC_ABI_DT_RELR": (2, 36)}
+# What no tag goes below, and glibc has on each machine here.
+_OLDEST = (2, 17)
 _LONGEST_NAME = 256
 
 
@@ -100,32 +105,41 @@ def linux_tags(content: bytes) -> list[str]:
 
     A static executable runs on any Linux; what is linked with glibc needs the highest
     version that one of its symbols asks for. Raises ``ArtifactError`` where there is
-    no tag for it, ``struct.error`` and ``IndexError`` where it is cut short.
+    no tag for it; ``struct.error``, ``IndexError`` and ``OverflowError`` where it is cut
+    short or points beyond its end.
     """
     elf = _Elf(content)
     machine = _machine(elf)
     dynamic = list(elf.dynamic())
     strings = next((value for tag, value in dynamic if tag == _STRINGS), None)
     needed = [value for tag, value in dynamic if tag == _NEEDED]
-    if not needed or strings is None:
+    if not needed:
         if any(segment.kind == _INTERPRETER for segment in elf.segments):
             raise ArtifactError("It asks for a loader and says nothing of libraries.")
         if machine == "armv6l":
             # Neither manylinux nor musllinux knows this one.
             return ["linux_armv6l"]
         return [f"manylinux2014_{machine}", f"musllinux_1_1_{machine}"]
+    if strings is None:
+        raise ArtifactError("It needs libraries and names none.")
     names = elf.offset_of(strings)
     for name in (elf.text(names + value) for value in needed):
         if not _GLIBC.fullmatch(name):
             raise ArtifactError(f"It needs {name}, which no tag promises.")
-    major, minor = max(_glibc_versions(elf, dict(dynamic), names), default=(2, 17))
+    versions = dict(dynamic)
+    if versions.get(_VERSIONS_COUNT, 0) > len(needed):
+        raise ArtifactError("It needs symbols of more libraries than it names.")
+    major, minor = max([_OLDEST, *_glibc_versions(elf, versions, names)])
     return [f"manylinux_{major}_{minor}_{machine}"]
 
 
 def _machine(elf: _Elf) -> str:
-    name = _MACHINES.get(elf.machine)
+    bits = 64 if elf.is_64 else 32
+    name = _MACHINES.get((elf.machine, bits))
     if name is None:
-        raise ArtifactError(f"It is for the machine {elf.machine:#x} of ELF.")
+        raise ArtifactError(
+            f"It is for the machine {elf.machine:#x} of ELF with {bits} bits."
+        )
     if name != "arm":
         return name
     # Go leaves no other trace of which ARM it built for.
@@ -146,11 +160,20 @@ def _glibc_versions(
         name = place + first
         for _ in range(count):
             _, _, _, text, beside = struct.unpack_from("<IHHII", elf.content, name)
-            if found := _GLIBC_VERSION.fullmatch(elf.text(names + text)):
-                yield int(found[1]), int(found[2])
+            yield _glibc_version(elf.text(names + text))
             name += beside
             if not beside:
                 break
         place += following
         if not following:
             break
+
+
+def _glibc_version(name: str) -> tuple[int, int]:
+    if found := _GLIBC_VERSION.fullmatch(name):
+        return int(found[1]), int(found[2])
+    if name in _GLIBC_FEATURES:
+        return _GLIBC_FEATURES[name]
+    raise ArtifactError(
+        f"It needs symbols of the version {name}, which no tag promises."
+    )

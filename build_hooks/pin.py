@@ -9,15 +9,17 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django_litestream.artifacts import Fingerprint
-from django_litestream.errors import ArtifactError, LitestreamError
+from django_litestream.artifacts import Artifact, Fingerprint, IndexWheel
+from django_litestream.errors import ArtifactError, DownloadError, LitestreamError
 
 from . import wheel_tags
 from .releases import RELEASES, Release
+from .sources import from_index
 from .version import TABLE
 
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)+)")
@@ -27,11 +29,16 @@ _FOUND = ("size", "sha256", "wheel_tag")
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a file of the release is, and the tag that it deserves."""
+    """What a file of the release is, and the tag that it deserves.
+
+    ``loses_index_wheel`` is true where the row names a wheel of the package index, and
+    that has none with this file.
+    """
 
     section: str
     fingerprint: Fingerprint
     wheel_tag: str
+    loses_index_wheel: bool
 
     @property
     def lines(self) -> list[str]:
@@ -47,8 +54,9 @@ def look_at(
 ) -> Iterator[Found]:
     """Fetch the release's file for each row of the table and yield what it is.
 
-    Raises ``DownloadError`` where one is not to be had and ``ArtifactError`` where it
-    is not the one that the release's checksums name, or deserves no wheel tag.
+    Raises ``DownloadError`` where one is not to be had, ``ArtifactError`` where it is
+    not the one that the release's checksums name, or deserves no wheel tag, and
+    ``OSError`` where there is no room for it.
     """
     with tempfile.TemporaryDirectory() as scratch:
         checksums = release.checksums(Path(scratch))
@@ -57,11 +65,24 @@ def look_at(
             with tempfile.TemporaryDirectory(dir=scratch) as own:
                 asset = row["asset"].format(version=version)
                 file = release.member(asset, row["member"], checksums, Path(own))
-                yield Found(
-                    section=f"[{distribution}.{platform}]",
+                artifact = Artifact(
+                    distribution=distribution,
+                    platform=platform,
+                    file=row["file"],
                     fingerprint=Fingerprint.of(file),
                     wheel_tag=wheel_tags.derive(file),
+                    asset=asset,
+                    member=row["member"],
+                    index_wheel=_index_wheel(row),
                 )
+            yield Found(
+                section=f"[{distribution}.{platform}]",
+                fingerprint=artifact.expected,
+                wheel_tag=artifact.wheel_tag,
+                loses_index_wheel="index_wheel" in row
+                and version != table["version"]
+                and not _is_on_index(artifact, version),
+            )
 
 
 def rewritten(text: str, version: str, found: Sequence[Found]) -> str:
@@ -81,11 +102,15 @@ def rewritten(text: str, version: str, found: Sequence[Found]) -> str:
     for line in text.splitlines():
         if line.startswith("["):
             current = by_section[line.strip()]
-        if current is None or line.partition(" = ")[0] not in _FOUND:
+        if current is None or not _is_replaced(line.partition(" = ")[0], current):
             lines.append(line)
         if current is not None and line.startswith("file = "):
             lines += current.lines
     return "\n".join([*lines, ""])
+
+
+def _is_replaced(key: str, found: Found) -> bool:
+    return key in _FOUND or (key == "index_wheel" and found.loses_index_wheel)
 
 
 def _rows(table: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -93,6 +118,19 @@ def _rows(table: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any
         if isinstance(platforms, dict):
             for platform, row in platforms.items():
                 yield distribution, platform, row
+
+
+def _index_wheel(row: Mapping[str, Any]) -> IndexWheel | None:
+    return IndexWheel(**row["index_wheel"]) if "index_wheel" in row else None
+
+
+def _is_on_index(artifact: Artifact, version: str) -> bool:
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            from_index(artifact, Path(scratch, artifact.file), version=version)
+        except (ArtifactError, DownloadError):
+            return False
+    return True
 
 
 def _refuse_changes(before: Mapping[str, Any], found: Sequence[Found]) -> None:
@@ -108,12 +146,14 @@ def _refuse_changes(before: Mapping[str, Any], found: Sequence[Found]) -> None:
 
 
 def _write(text: str) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=TABLE.parent, delete=False
-    ) as file:
-        file.write(text)
-    Path(file.name).chmod(0o644)
-    os.replace(file.name, TABLE)
+    beside = TABLE.with_name(f".{TABLE.name}.new")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(beside, TABLE)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink()
+        raise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,14 +172,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (version := _VERSION.fullmatch(options.version)):
         parser.error(f"{options.version} is no version such as 0.5.17")
     text = TABLE.read_text(encoding="utf-8")
+    table = tomllib.loads(text)
     release = Release(source=options.source or f"{RELEASES}/v{version[1]}")
     try:
-        found = list(look_at(release, version[1], tomllib.loads(text)))
+        found = list(look_at(release, version[1], table))
         _write(rewritten(text, version[1], found))
-    except LitestreamError as error:
+    except (LitestreamError, OSError) as error:
         print(f"Nothing was changed. {error}", file=sys.stderr)
         return 1
     print(f"{TABLE.name} holds Litestream {version[1]} for {len(found)} platforms.")
+    for one in found:
+        if one.loses_index_wheel:
+            print(
+                f"{one.section} has no index_wheel: the package index has no such file."
+            )
     return 0
 
 

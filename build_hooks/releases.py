@@ -9,21 +9,22 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
-
 from django_litestream.archives import extract
 from django_litestream.errors import ArtifactError, DownloadError
+from django_litestream.progress import on_terminal
+from django_litestream.transfer import fetch
 
 RELEASES = "https://github.com/benbjohnson/litestream/releases/download"
 CHECKSUMS = "checksums.txt"
 
 # Of an archive, and of the file in it: five times what there is today.
 _LARGEST = 500_000_000
-_TIMEOUT = 30.0
+_LONGEST_TRANSFER = 600.0
 _LINE = re.compile(r"([0-9a-fA-F]{64})(?:\s+\*?(\S+))?\s*")
 
 
@@ -36,33 +37,27 @@ class Release:
     def fetch(self, name: str, directory: Path) -> Path:
         """Bring a file of the release into ``directory``.
 
-        Raises ``DownloadError`` where it is not to be had.
+        Raises ``DownloadError`` where it is not to be had, and ``OSError`` where it
+        cannot be written.
         """
         target = directory / name
         if "://" not in self.source:
-            try:
-                shutil.copyfile(Path(self.source, name), target)
-            except OSError as error:
-                raise DownloadError(
-                    f"{Path(self.source, name)}: {error.strerror}."
-                ) from error
+            file = Path(self.source, name)
+            if not file.is_file():
+                raise DownloadError(f"{file} is not there.")
+            shutil.copyfile(file, target)
             return target
-        url = f"{self.source.rstrip('/')}/{quote(name)}"
-        try:
-            with (
-                httpx.stream(
-                    "GET", url, follow_redirects=True, timeout=_TIMEOUT
-                ) as answer,
-                target.open("wb") as file,
-            ):
-                if not answer.is_success:
-                    raise DownloadError(f"{url}: HTTP {answer.status_code}.")
-                for chunk in answer.iter_bytes():
-                    file.write(chunk)
-                    if file.tell() > _LARGEST:
-                        raise DownloadError(f"{url}: more than {_LARGEST} bytes.")
-        except httpx.HTTPError as error:
-            raise DownloadError(f"{url}: {error or type(error).__name__}.") from error
+        with on_terminal(name, sys.stderr) as report:
+            fetch(
+                f"{self.source.rstrip('/')}/{quote(name)}",
+                target,
+                _LARGEST,
+                timeout=30.0,
+                longest=_LONGEST_TRANSFER,
+                delays=(0.5, 2.0),
+                report=report,
+                unreachable="Give a directory or a mirror with --from.",
+            )
         return target
 
     def checksums(self, directory: Path) -> dict[str, str]:

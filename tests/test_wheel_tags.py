@@ -15,8 +15,8 @@ from build_hooks import wheel_tags
 from django_litestream.artifacts import ARTIFACTS, current_platform, find_artifact
 from django_litestream.errors import ArtifactError
 
+from .arm_executable import arm_executable
 from .crafted_files import (
-    arm_program,
     go_build_info,
     linked,
     mach_o,
@@ -47,8 +47,8 @@ def test_litestreams_own_files_deserve_what_the_table_says() -> None:
     [
         (static_program("x86_64"), "manylinux2014_x86_64.musllinux_1_1_x86_64"),
         (static_program("arm64"), "manylinux2014_aarch64.musllinux_1_1_aarch64"),
-        (arm_program(7, "text"), "manylinux2014_armv7l.musllinux_1_1_armv7l"),
-        (arm_program(6, "text"), "linux_armv6l"),
+        (arm_executable(7, "text"), "manylinux2014_armv7l.musllinux_1_1_armv7l"),
+        (arm_executable(6, "text"), "linux_armv6l"),
         (
             linked(
                 "x86_64",
@@ -61,6 +61,20 @@ def test_litestreams_own_files_deserve_what_the_table_says() -> None:
         (
             linked("arm64", libraries=("libc.so.6",), versions=("GLIBC_2.17",)),
             "manylinux_2_17_aarch64",
+        ),
+        # The oldest that there are tags for on every machine.
+        (
+            linked("x86_64", libraries=("libc.so.6",), versions=("GLIBC_2.2.5",)),
+            "manylinux_2_17_x86_64",
+        ),
+        # Of 2.36, though it has no number.
+        (
+            linked(
+                "x86_64",
+                libraries=("libc.so.6",),
+                versions=("GLIBC_2.34", "GLIBC_ABI_DT_RELR"),
+            ),
+            "manylinux_2_36_x86_64",
         ),
         (mach_o("x86_64", 12), "macosx_12_0_x86_64"),
         (mach_o("arm64", 11), "macosx_11_0_arm64"),
@@ -89,13 +103,22 @@ def test_a_file_and_its_tag(content: bytes, tag: str, tmp_path: Path) -> None:
             linked("x86_64", libraries=("libc.musl-x86_64.so.1",), versions=("V",)),
             "needs libc.musl-x86_64",
         ),
+        (
+            linked("x86_64", libraries=("libc.so.6",), versions=("GLIBC_PRIVATE",)),
+            "of the version GLIBC_PRIVATE",
+        ),
+        (static_program("x86_64").replace(b"F\x02", b"F\x01", 1), "0x3e of ELF with 32"),
+        (
+            static_program("x86_64")[:32] + b"\xff" * 8 + static_program("x86_64")[40:],
+            "is cut short",
+        ),
         (b"\x7fELF\x02\x02\x01" + bytes(57), "big-endian"),
         (b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + b"\xf3\0" + bytes(60), "0xf3 of ELF"),
         (
-            arm_program(7, "text").replace(b"GOARM=7", b"GOARM=5"),
+            arm_executable(7, "text").replace(b"GOARM=7", b"GOARM=5"),
             "ARM, built with GOARM=5",
         ),
-        (arm_program(7, "text").replace(b" Go buildinf", b" Go nothing!"), "how Go built"),
+        (arm_executable(7, "text").replace(b" Go buildinf", b" Go nothing!"), "how Go built"),
         (mach_o("arm64", 11).replace(struct.pack("<I", 0x32), bytes(4)), "which macOS"),
         (mach_o("arm64", 11).replace(b"\x0c\0\0\x01", b"\x07\0\0\0"), "the CPU 0x7"),
         (windows_program("arm64").replace(b"PE\0\0", b"NE\0\0"), "no program for Windows"),
@@ -118,7 +141,7 @@ def test_a_damaged_file_is_refused_or_has_a_tag(
         data.draw(
             st.sampled_from(
                 [
-                    arm_program(7, "text"),
+                    arm_executable(7, "text"),
                     linked("x86_64", libraries=("libc.so.6",), versions=("GLIBC_2.34",)),
                     mach_o("arm64", 11),
                     windows_program("x86_64"),
@@ -135,7 +158,7 @@ def test_a_damaged_file_is_refused_or_has_a_tag(
 
 def test_a_constant_of_a_program_is_not_what_go_says_of_it(tmp_path: Path) -> None:
     """Of a program that reads such files itself, as Litestream might."""
-    program = arm_program(6, "text")
+    program = arm_executable(6, "text")
     misleading = program + b"." + go_build_info(GOARM="7")
     assert derive(misleading, tmp_path) == "linux_armv6l"
     before = program.index(b"\xff Go buildinf:")
