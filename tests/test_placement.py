@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from django_litestream import locking
 from django_litestream.errors import ArtifactError, DownloadError
 from django_litestream.locking import exclusive
 
@@ -226,6 +227,27 @@ def test_the_lock_is_one_processs_at_a_time(tmp_path: Path) -> None:
         thread.join(PATIENCE)
     assert (most, done) == (1, 180)
     assert not lock.exists()
+
+
+@posix
+def test_the_lock_of_a_file_that_its_holder_removed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, really = tmp_path / "lock", locking._lock
+
+    def late(handle: int) -> bool:
+        """Lock the file after another process has ended its work with it."""
+        monkeypatch.setattr(locking, "_lock", really)
+        lock.unlink()
+        return really(handle)
+
+    monkeypatch.setattr(locking, "_lock", late)
+    with (
+        exclusive(lock, patience=PATIENCE),
+        pytest.raises(DownloadError),
+        exclusive(lock, patience=0.2),
+    ):
+        pass
 
 
 def test_the_lock_is_not_waited_for_for_ever(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -108,7 +107,6 @@ def _damage_of(source: str) -> Iterator[None]:
         OverflowError,
         RuntimeError,  # an encrypted member, or something zipfile does not know
         ValueError,
-        struct.error,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
