@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from django_litestream.artifacts import find_artifact
-from django_litestream.download import from_archive, from_directory
+from django_litestream.download import RELEASE_URL, from_archive, from_directory
 from django_litestream.errors import ArtifactError, DownloadError
 
 from .downloads import (
@@ -180,12 +180,14 @@ def test_from_a_directory_onto_itself(tmp_path: Path) -> None:
 
 
 def test_from_a_directory_without_it(tmp_path: Path, destination: Path) -> None:
-    with pytest.raises(
-        DownloadError, match=f"holds neither {ROW.asset} nor litestream"
-    ):
+    with pytest.raises(DownloadError) as caught:
         from_directory(ROW, tmp_path, destination)
-    with pytest.raises(ArtifactError, match="nowhere is not a directory"):
-        from_directory(ROW, tmp_path / "nowhere", destination)
+    assert str(caught.value) == (
+        f"{tmp_path} holds neither {ROW.asset} nor litestream: put one of them there, "
+        f"such as {RELEASE_URL}/{ROW.asset}."
+    )
+    with pytest.raises(ArtifactError, match=f"is not .* that holds {ROW.asset}"):
+        from_directory(ROW, tmp_path / ROW.asset, destination)
 
 
 def test_from_a_directory_with_another_file(tmp_path: Path, destination: Path) -> None:

@@ -88,21 +88,29 @@ def test_a_tunnel_through_a_proxy(
 
 
 @pytest.mark.parametrize(
-    ("scheme", "message"),
+    ("scheme", "status", "asked", "message"),
     [
-        ("http", "HTTP 407: the proxy wants a name and a password in HTTPS_PROXY,"),
-        ("https", "the proxy 127.0.0.1 refused: 407 Proxy Authentication Required."),
+        ("http", 407, 1, "HTTP 407: the proxy wants a name and a password in HTTPS_"),
+        ("https", 407, 1, "the proxy 127.0.0.1 refused: 407 Proxy Authentication Req"),
+        ("https", 403, 1, "the proxy 127.0.0.1 refused: 403 Forbidden. Correct HTTPS"),
+        ("https", 502, 3, "the proxy 127.0.0.1 refused: 502 Bad Gateway. Correct HTT"),
     ],
 )
 def test_a_proxy_that_refuses(
-    server: ReleaseServer, destination: Path, scheme: str, message: str
+    server: ReleaseServer,
+    destination: Path,
+    scheme: str,
+    status: int,
+    asked: int,
+    message: str,
 ) -> None:
     with proxying(release=server.port) as proxy:
-        proxy.refusal = 407
+        proxy.refusal = status
         os.environ[f"{scheme.upper()}_PROXY"] = proxy.url
-        url = f"{scheme}://release.invalid"
-        assert failure(url, destination).startswith(message)
-    assert len(proxy.asked) == 1
+        said = failure(f"{scheme}://release.invalid", destination)
+    assert said.startswith(message)
+    assert said.endswith(NO_WAY_OUT) == (scheme == "https")
+    assert len(proxy.asked) == asked
 
 
 @pytest.mark.parametrize(

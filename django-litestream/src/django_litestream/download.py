@@ -80,7 +80,9 @@ def from_directory(artifact: Artifact, directory: Path, destination: Path) -> No
     written.
     """
     if not directory.is_dir():
-        raise ArtifactError(f"{directory} is not a directory.")
+        raise ArtifactError(
+            f"{directory} is not a directory: give the one that holds {artifact.asset}."
+        )
     asset, bare = directory / artifact.asset, directory / artifact.file
     if asset.is_file():
         from_archive(artifact, asset, artifact.member, destination)
@@ -94,7 +96,10 @@ def from_directory(artifact: Artifact, directory: Path, destination: Path) -> No
             write_bounded(chunks_of(file), staged, _limit(artifact), source)
             put(artifact, staged, destination, source=source)
     else:
-        raise DownloadError(f"{directory} holds neither {asset.name} nor {bare.name}.")
+        raise DownloadError(
+            f"{directory} holds neither {asset.name} nor {bare.name}: put one of them "
+            f"there, such as {RELEASE_URL}/{asset.name}."
+        )
 
 
 def from_archive(

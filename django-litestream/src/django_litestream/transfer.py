@@ -193,9 +193,12 @@ def _failures_named(shown: str, watch: _Watch, unreachable: str) -> Iterator[Non
             f"{shown}: too many redirects. Correct the address."
         ) from error
     except httpx.ProxyError as error:
-        raise DownloadError(
-            f"{shown}: the proxy {watch.peer} refused: {_text(error)}. Correct "
-            f"{_PROXY_VARIABLES}."
+        text = _text(error)
+        # Of a tunnel that a proxy could not make its answer is all there is.
+        kind = _TransientError if text.startswith("5") else DownloadError
+        raise kind(
+            f"{shown}: the proxy {watch.peer} refused: {text}. Correct "
+            f"{_PROXY_VARIABLES}. {unreachable}"
         ) from error
     except httpx.TransportError as error:
         watch.require_time()
