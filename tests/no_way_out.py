@@ -2,7 +2,7 @@
 
 ``run`` starts this file as a program inside of one. There is the loopback device and no
 other: what goes to any other address fails at once for want of a route, and is counted.
-What goes to this machine itself is counted as well.
+What goes to this machine itself is counted as well, as a resolver may listen there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,18 @@ from typing import Any
 # From TEST-NET-1 and the documentation prefix of IPv6 (RFC 5737, RFC 3849).
 _ADDRESS, _ADDRESS_V6 = "192.0.2.1", "2001:db8::1"
 _QUERY = b"\x12\x34\x01\x00\x00\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01"
+
+# Names are asked for over UDP, whatever this machine does: a resolver behind a Unix
+# socket would look them up outside of the namespace, where nobody counts.
+_RESOLVER = {
+    "/etc/nsswitch.conf": "hosts: files dns\n",
+    "/etc/resolv.conf": f"nameserver {_ADDRESS}\noptions timeout:1 attempts:1\n",
+}
+
+# All processes end with the first one, and that one with `unshare`.
+_NAMESPACES = ("--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+_TELLING = ("ActiveOpens", "OutDatagrams", "OutNoRoutes", "OutRequests", ".tx_packets")
 
 Counters = dict[str, int]
 
@@ -40,10 +53,10 @@ class Outcome:
 
 def command() -> Sequence[str]:
     """Return the words that run a program in a namespace, none where none can be made."""
-    if not shutil.which("unshare") or not shutil.which("ip"):
+    if not all(map(shutil.which, ("unshare", "ip", "mount"))):
         return []
-    for flags in (["--net"], ["--user", "--map-root-user", "--net"]):
-        words = ["unshare", *flags]
+    for user in ([], ["--user", "--map-root-user"]):
+        words = ["unshare", *user, *_NAMESPACES]
         tried = [*words, "ip", "link", "set", "lo", "up"]
         if subprocess.run(tried, capture_output=True, check=False).returncode == 0:
             return words
@@ -59,38 +72,34 @@ def run(
             [*command(), sys.executable, __file__, *script],
             cwd=cwd,
             env=dict(environ),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=out,
             timeout=600,
-            check=True,
         )
+    assert completed.returncode == 0, log.read_text(errors="replace")
     return Outcome(**json.loads(completed.stdout))
 
 
 def counters() -> Counters:
     """Return what was sent from this namespace or found no route, by the counter."""
+    net = Path("/proc/net")
     found: Counters = {}
     for table in ("snmp", "netstat"):
-        lines = Path("/proc/net", table).read_text().splitlines()
-        for names, values in zip(lines[::2], lines[1::2], strict=True):
-            protocol, *columns = names.split()
-            numbers = map(int, values.split()[1:])
-            for column, number in zip(columns, numbers, strict=True):
-                found[f"{protocol.rstrip(':')}{column}"] = number
+        lines = [line.split() for line in (net / table).read_text().splitlines()]
+        for (protocol, *names), (_, *numbers) in zip(
+            lines[::2], lines[1::2], strict=True
+        ):
+            prefix = protocol.rstrip(":")
+            pairs = zip(names, numbers, strict=True)
+            found |= {f"{prefix}{name}": int(number) for name, number in pairs}
     with suppress(FileNotFoundError):
-        for line in Path("/proc/net/snmp6").read_text().splitlines():
-            name, value = line.split()
-            found[name] = int(value)
-    for line in Path("/proc/net/dev").read_text().splitlines()[2:]:
-        device, _, values = line.partition(":")
-        found[f"{device.strip()}.tx_packets"] = int(values.split()[9])
-    return {name: number for name, number in found.items() if _tells(name)}
-
-
-def _tells(name: str) -> bool:
-    return name.endswith(
-        ("ActiveOpens", "OutDatagrams", "OutNoRoutes", "OutRequests", ".tx_packets")
-    )
+        lines = [line.split() for line in (net / "snmp6").read_text().splitlines()]
+        found |= {name: int(number) for name, number in lines}
+    for line in (net / "dev").read_text().splitlines()[2:]:
+        device, _, columns = line.partition(":")
+        found[f"{device.strip()}.tx_packets"] = int(columns.split()[9])
+    return {name: number for name, number in found.items() if name.endswith(_TELLING)}
 
 
 def risen(before: Counters, after: Counters) -> Counters:
@@ -129,9 +138,20 @@ def _attempts() -> dict[str, Callable[[], Any]]:
     return attempts
 
 
+def _set_resolver() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        for path, text in _RESOLVER.items():
+            file = Path(directory, Path(path).name)
+            file.write_text(text)
+            # Where the C library reads no such file, there is none to replace.
+            if Path(path).exists():
+                subprocess.run(["mount", "--bind", file, path], check=True)
+
+
 def main(script: Sequence[str]) -> None:
     # Without it the kernel counts nothing of IPv6.
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    _set_resolver()
     before = counters()
     completed = subprocess.run(script, stdout=sys.stderr, check=False)
     sent = risen(before, counters())
