@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -29,9 +31,10 @@ from django_litestream.errors import (
 )
 
 from .project import PATIENCE, Project, wait_until
-from .release_server import Answer, serving
+from .release_server import Answer, ReleaseServer, serving
 
 pytestmark = pytest.mark.usefixtures("no_network_settings")
+posix = pytest.mark.skipif(os.name == "nt", reason="ends without a signal")
 
 DBS = {"dbs": [{"path": "default", "replica": {"url": "file:///x"}}]}
 VFS = {"vfs": {"replica": "file:///x"}}
@@ -149,26 +152,50 @@ def test_install_from_a_mirror(
     assert run("version") == LITESTREAM_VERSION
 
 
-@pytest.mark.skipif(os.name == "nt", reason="ends without a signal")
+@contextmanager
+def stalled_download(
+    project: Project, mirror: ReleaseServer, directory: Path, *prefix: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Yield a process that has begun to download into ``directory``."""
+    mirror.says(Answer(body=b"x" * 9, length=99, stalls=True), Answer(status=404))
+    words = ("install", "-from", mirror.url, "-dest", str(directory))
+    with subprocess.Popen(
+        [*prefix, *project.command("litestream", *words)],
+        env=project.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_until(lambda: list(directory.glob(".*.partial/*")))
+        yield process
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_download_that_is_interrupted_leaves_nothing(
-    project: Project, tmp_path: Path
+    project: Project, tmp_path: Path, name: str
 ) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    with serving() as mirror:
-        mirror.says(Answer(body=b"x" * 9, length=99, stalls=True))
-        words = ("install", "-from", mirror.url, "-dest", str(elsewhere))
-        with subprocess.Popen(
-            project.command("litestream", *words),
-            env=project.environment(),
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            wait_until(lambda: list(elsewhere.glob(".*.partial/*")))
-            process.terminate()
-            assert process.wait(PATIENCE) == 128 + signal.SIGTERM
-            assert process.stderr is not None
-            assert process.stderr.read() == ""
+    elsewhere, number = tmp_path / "elsewhere", signal.Signals[name]
+    with serving() as mirror, stalled_download(project, mirror, elsewhere) as process:
+        process.send_signal(number)
+        assert process.communicate(timeout=PATIENCE)[1] == ""
+        assert process.returncode == 128 + number
     assert list(elsewhere.iterdir()) == []
+
+
+@posix
+@pytest.mark.parametrize("name", ["INT", "HUP"])
+def test_a_download_in_the_background_outlives_its_terminal(
+    project: Project, tmp_path: Path, name: str
+) -> None:
+    """As ``nohup`` starts it, or a shell that does not wait for it."""
+    ignoring = ("sh", "-c", f'trap "" {name}; exec "$@"', "sh")
+    with (
+        serving() as mirror,
+        stalled_download(project, mirror, tmp_path / "elsewhere", *ignoring) as process,
+    ):
+        process.send_signal(signal.Signals[f"SIG{name}"])
+        mirror.closing.set()
+        assert "HTTP 404" in process.communicate(timeout=PATIENCE)[1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="has no pseudo-terminals")

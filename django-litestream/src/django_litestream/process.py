@@ -90,14 +90,16 @@ def _pass_on(stream: IO[str], write: Callable[[str], object]) -> None:
 def end_cleanly_at_signals() -> None:
     """Turn the signals that end a process into ``SystemExit``.
 
-    Temporary files are then removed on the way out.
+    Temporary files are then removed on the way out. A signal that this process was
+    started to ignore, as ``nohup`` has it, stays ignored.
     """
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    for name in ("SIGTERM", "SIGHUP"):
-        if number := getattr(signal, name, None):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)
 
 
