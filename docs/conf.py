@@ -15,3 +15,4 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"django-litestream {release}"
 html_copy_source = False
+html_show_copyright = False
