@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from django_litestream.binaries import EXECUTABLE, find_executable, find_extension
 
 from .project import Project
+from .release_server import ReleaseServer, serving
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 
@@ -90,3 +91,16 @@ def bare_environment(
     )
     os.environ["PATH"] = str(tmp_path / "path")
     return EXECUTABLE.environment_directory
+
+
+@pytest.fixture
+def server() -> Iterator[ReleaseServer]:
+    """A server of a release, that has yet to be told what to answer."""
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture
+def destination(tmp_path: Path) -> Path:
+    """Where a download goes, into a directory that is not there yet."""
+    return tmp_path / "new" / "litestream"

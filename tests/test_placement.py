@@ -38,11 +38,6 @@ def server() -> Iterator[ReleaseServer]:
         yield started
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "new" / "litestream"
-
-
 @contextmanager
 def mounted(directory: Path, options: str) -> Iterator[None]:
     """Have a file system of its own in ``directory``; skip where none may be made."""

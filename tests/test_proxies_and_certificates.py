@@ -24,17 +24,6 @@ from .release_server import Answer, ReleaseServer, serving
 pytestmark = pytest.mark.usefixtures("no_network_settings")
 
 
-@pytest.fixture
-def server() -> Iterator[ReleaseServer]:
-    with serving() as started:
-        yield started
-
-
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "new" / "litestream"
-
-
 @pytest.fixture(scope="module")
 def ca(tmp_path_factory: pytest.TempPathFactory) -> OwnCa:
     return make(tmp_path_factory.mktemp("ca"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,20 +20,9 @@ from .downloads import (
     fetch,
     unused_port,
 )
-from .release_server import Answer, ReleaseServer, serving
+from .release_server import Answer, ReleaseServer
 
 pytestmark = pytest.mark.usefixtures("no_network_settings")
-
-
-@pytest.fixture
-def server() -> Iterator[ReleaseServer]:
-    with serving() as started:
-        yield started
-
-
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "new" / "litestream"
 
 
 def test_redirects_are_followed(server: ReleaseServer, destination: Path) -> None:
