@@ -120,7 +120,7 @@ def test_a_server_that_sends_a_byte_now_and_then(
     """No wait is long, and httpx would take the bytes for ever."""
     server.says(answer)
     started = time.monotonic()
-    message = failure(server.url, destination, longest=1.0)
+    message = failure(server.url, destination, longest=1.0, delays=())
     assert message == "not whole after 1 s. Try again."
     assert time.monotonic() - started < 30
     assert len(server.asked) == 1

@@ -75,8 +75,6 @@ def _stream(
         if not response.is_success:
             raise _refusal(shown, response.status_code)
         write_bounded(_chunks(response, report), target, limit, shown)
-    # A body without a length ends where the connection is cut.
-    watch.require_time()
 
 
 def _chunks(response: httpx.Response, report: Report) -> Iterator[bytes]:
