@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import django_litestream
-from django_litestream import binaries, replicas
+from django_litestream import binaries, reasons, replicas
 from django_litestream.artifacts import ARTIFACTS
 from django_litestream.conf import LITESTREAM_KEYS, OPTIONS
 from django_litestream.redaction import SECRET_VARIABLES
@@ -144,6 +144,14 @@ def test_a_message_is_one_that_there_is(message: str) -> None:
     pieces = [piece.strip() for piece in message.split("...")]
     ours = all(_is_ours(piece) for piece in pieces)
     assert ours or all(piece.encode() in _files() for piece in pieces)
+
+
+@pytest.mark.parametrize("pattern", [pattern for pattern, _ in reasons._REMEDIES])
+def test_an_error_of_litestream_that_the_command_explains_is_on_the_page(
+    pattern: re.Pattern[str],
+) -> None:
+    # In a message a space follows a colon.
+    assert any(pattern.search(f"{term} ") for term in terms(TROUBLESHOOTING.prose))
 
 
 def test_the_variables_of_the_environment_are_ones_that_are_read() -> None:
