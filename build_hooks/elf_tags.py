@@ -123,11 +123,12 @@ def linux_tags(content: bytes) -> list[str]:
     if strings is None:
         raise ArtifactError("It needs libraries and names none.")
     names = elf.offset_of(strings)
-    for name in (elf.text(names + value) for value in needed):
+    libraries = {elf.text(names + value) for value in needed}
+    for name in sorted(libraries):
         if not _GLIBC.fullmatch(name):
             raise ArtifactError(f"It needs {name}, which no tag promises.")
     versions = dict(dynamic)
-    if versions.get(_VERSIONS_COUNT, 0) > len(needed):
+    if versions.get(_VERSIONS_COUNT, 0) > len(libraries):
         raise ArtifactError("It needs symbols of more libraries than it names.")
     major, minor = max([_OLDEST, *_glibc_versions(elf, versions, names)])
     return [f"manylinux_{major}_{minor}_{machine}"]
@@ -162,11 +163,7 @@ def _glibc_versions(
             _, _, _, text, beside = struct.unpack_from("<IHHII", elf.content, name)
             yield _glibc_version(elf.text(names + text))
             name += beside
-            if not beside:
-                break
         place += following
-        if not following:
-            break
 
 
 def _glibc_version(name: str) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from .crafted_files import (
     windows_program,
 )
 
+LINKED = linked("x86_64", libraries=("libc.so.6",), versions=("GLIBC_2.34",))
 HERE = [row for row in ARTIFACTS if row.platform == current_platform()]
 
 
@@ -107,6 +108,16 @@ def test_a_file_and_its_tag(content: bytes, tag: str, tmp_path: Path) -> None:
             linked("x86_64", libraries=("libc.so.6",), versions=("GLIBC_PRIVATE",)),
             "of the version GLIBC_PRIVATE",
         ),
+        (
+            LINKED.replace(struct.pack("<q", 5), struct.pack("<q", 21)),
+            "needs libraries and names none",
+        ),
+        (
+            LINKED.replace(
+                struct.pack("<qQ", 0x6FFFFFFF, 1), struct.pack("<qQ", 0x6FFFFFFF, 2)
+            ),
+            "symbols of more libraries than it names",
+        ),
         (static_program("x86_64").replace(b"F\x02", b"F\x01", 1), "0x3e of ELF with 32"),
         (
             static_program("x86_64")[:32] + b"\xff" * 8 + static_program("x86_64")[40:],
@@ -142,7 +153,7 @@ def test_a_damaged_file_is_refused_or_has_a_tag(
             st.sampled_from(
                 [
                     arm_executable(7, "text"),
-                    linked("x86_64", libraries=("libc.so.6",), versions=("GLIBC_2.34",)),
+                    LINKED,
                     mach_o("arm64", 11),
                     windows_program("x86_64"),
                 ]
