@@ -257,14 +257,18 @@ def in_transactions() -> list[set[str]]:
 
 
 def test_inside_of_atomic_it_is_the_primary_that_is_read(worker: Worker) -> None:
-    assert worker.call(in_transactions) == [
-        {"default"},
-        {"other_replica"},
-        {"default"},
-        ROUTED["default"],
-        ROUTED["default"],
-        {"other"},
-    ]
+    default, other = ROUTED["default"], ROUTED["other"]
+    expected = [{"default"}, other, {"default"}, default, default, {"other"}]
+
+    def is_routed() -> bool:
+        found = worker.call(in_transactions)
+        # A busy machine may have a replica's place taken by its primary for a moment.
+        assert [found[0], found[2], found[5]] == [{"default"}, {"default"}, {"other"}]
+        assert found[1] <= other | {"other"}
+        assert found[3] | found[4] <= default | {"default"}
+        return found == expected
+
+    wait_until(is_routed)
 
 
 WRITES = (
