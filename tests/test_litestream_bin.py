@@ -127,3 +127,5 @@ def test_an_executable_that_may_not_run_is_one_line(
     monkeypatch.setattr(litestream_bin, "files", lambda package: tmp_path)
     with pytest.raises(SystemExit, match=r"^litestream: .*Permission denied"):
         command.main()
+    if os.name != "nt":
+        assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN

@@ -41,10 +41,17 @@ def become(words: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    for name in _IGNORED_BY_PYTHON:
-        if number := getattr(signal, name, None):
-            signal.signal(number, signal.SIG_DFL)
-    os.execve(words[0], list(words), dict(environ))
+    before = {
+        number: signal.signal(number, signal.SIG_DFL)
+        for name in _IGNORED_BY_PYTHON
+        if (number := getattr(signal, name, None))
+    }
+    try:
+        os.execve(words[0], list(words), dict(environ))
+    finally:
+        # Whoever goes on must not be ended by a connection that is closed.
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run(

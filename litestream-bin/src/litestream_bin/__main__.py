@@ -20,9 +20,14 @@ def main() -> NoReturn:
 def become(command: list[str]) -> NoReturn:
     """Replace this process by ``command``; raises ``OSError`` where it cannot run."""
     # Python ignores these two, and what is ignored stays so across an exec.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    os.execv(command[0], command)
+    ignored = (signal.SIGPIPE, signal.SIGXFSZ)
+    before = [signal.signal(number, signal.SIG_DFL) for number in ignored]
+    try:
+        os.execv(command[0], command)
+    finally:
+        # Whoever goes on must not be ended by a connection that is closed.
+        for number, handler in zip(ignored, before, strict=True):
+            signal.signal(number, handler)
 
 
 def run(command: list[str]) -> int:
