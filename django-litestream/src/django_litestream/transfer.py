@@ -124,6 +124,10 @@ class _Watch:
             self.peer = str(info["host"])
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._streams.append(info["return_value"])
+            if self._over.is_set():
+                self._cut()
+            # To raise here would leave the socket to nobody, and open.
+            return
         self.require_time()
 
     def require_time(self) -> None:
