@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,19 @@ def test_a_user_without_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert private_files.cache_directory() == Path(
         f"/tmp/django-litestream-{os.geteuid()}"
     )
+
+
+def test_a_signal_between_making_a_directory_and_using_it_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", os.fspath(tmp_path))
+    make = os.mkdir
+
+    def make_then_be_ended(path: str, mode: int = 0o777) -> None:
+        make(path, mode)
+        raise SystemExit(128 + signal.SIGTERM)
+
+    monkeypatch.setattr(os, "mkdir", make_then_be_ended)
+    with pytest.raises(SystemExit), private_files.temporary_directory("test"):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,8 +49,7 @@ def write_configuration(directory: Path, text: str) -> Path:
     It takes the place of the one before, atomically. Raises ``PrivateFileError``
     where the directory cannot be made or is not this user's alone.
     """
-    with _errors_named(directory):
-        written = _write(directory, text)
+    with _written(directory, text) as written, _errors_named(directory):
         return written.replace(directory / _CONFIGURATION_NAME)
 
 
@@ -58,12 +59,42 @@ def temporary_configuration(directory: Path, text: str) -> Iterator[Path]:
 
     Raises ``PrivateFileError`` as ``write_configuration`` does.
     """
-    with _errors_named(directory):
-        written = _write(directory, text)
-    try:
+    with _written(directory, text) as written:
         yield written
+
+
+@contextmanager
+def temporary_directory(purpose: str) -> Iterator[Path]:
+    """Make a directory of this user alone that goes away with the block.
+
+    It is named before it is made: ``tempfile.TemporaryDirectory`` leaves it behind
+    where a signal ends the process between the two.
+    """
+    directory = Path(tempfile.gettempdir(), f"litestream-{purpose}-{_new_name()}")
+    try:
+        directory.mkdir(mode=0o700)
+        yield directory
     finally:
-        written.unlink(missing_ok=True)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _written(directory: Path, text: str) -> Iterator[Path]:
+    with _errors_named(directory):
+        _make_private(directory)
+    path = directory / f"litestream-{_new_name()}.yml"
+    try:
+        with _errors_named(directory):
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_text(text, encoding="utf-8")
+        yield path
+    finally:
+        if path.exists():
+            path.unlink()
+
+
+def _new_name() -> str:
+    return secrets.token_hex(8)
 
 
 @contextmanager
@@ -75,20 +106,6 @@ def _errors_named(directory: Path) -> Iterator[None]:
             f"Litestream's configuration cannot be written to {directory}: "
             f"{error.strerror or error}. Let this user write there."
         ) from error
-
-
-def _write(directory: Path, text: str) -> Path:
-    _make_private(directory)
-    # mkstemp gives mode 0600.
-    handle, name = tempfile.mkstemp(dir=directory, prefix="litestream-", suffix=".yml")
-    written = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-    except BaseException:
-        written.unlink(missing_ok=True)
-        raise
-    return written
 
 
 def _make_private(directory: Path) -> None:

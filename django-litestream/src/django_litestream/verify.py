@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -25,6 +24,7 @@ from .databases import Database
 from .errors import BackupBad, BackupUnchecked, DaemonError, DaemonUnavailable
 from .invocation import Ask
 from .marks import Mark, read_mark, write_mark
+from .private_files import temporary_directory
 from .reasons import explain
 from .verify_report import Report, Verdict
 
@@ -165,14 +165,14 @@ class Verifier:
     def _restored(self, report: Report) -> Iterator[Path]:
         """Restore into a directory that goes away with the block."""
         database = report.database
-        with tempfile.TemporaryDirectory(prefix="litestream-verify-") as directory:
+        with temporary_directory("verify") as directory:
             needed = database.path.stat().st_size
             if shutil.disk_usage(directory).free < needed:
                 raise BackupUnchecked(
                     f"Restoring needs {needed:,} bytes in {directory}, which has less: "
                     "point TMPDIR at a larger disk."
                 )
-            restored = Path(directory) / "restored.sqlite3"
+            restored = directory / "restored.sqlite3"
             words = ["restore", "-o", os.fspath(restored), str(database.path)]
             with report.timed("restored"):
                 status, _, reason = self.ask(words)

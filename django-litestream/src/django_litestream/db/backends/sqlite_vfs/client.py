@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 from django.core.management.base import CommandError
 from django.db.backends.sqlite3 import client
 
 from .... import install
 from ....errors import LitestreamError
+from ....private_files import temporary_directory
 from ....replicas import Replica
 from ....vfs.loading import ENTRYPOINT
 from ....vfs.uri import connection_uri, is_vfs_name
@@ -33,8 +32,8 @@ class DatabaseClient(client.DatabaseClient):
         load = f'.load "{library}" {ENTRYPOINT}'
         self._require_loading(load)
         # Not on the command line, which all users see: the URL may hold a password.
-        with tempfile.TemporaryDirectory(prefix="litestream-shell-") as directory:
-            commands = Path(directory, "open.sql")
+        with temporary_directory("shell") as directory:
+            commands = directory / "open.sql"
             commands.write_text(f'{load}\n.open "{uri}"\n', encoding="utf-8")
             words = [self.executable_name, "-init", os.fspath(commands)]
             # What follows is SQL only where a database was named before it.
