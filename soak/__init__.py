@@ -1,0 +1,1 @@
+"""A site under load and under faults for as long as one likes: ``just soak MINUTES``."""

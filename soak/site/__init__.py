@@ -1,0 +1,1 @@
+"""A site that keeps two ledgers: it appends to one, and reads both by the router."""
