@@ -119,6 +119,11 @@ collect:
 bench *args: install
     {{bin}}/python -m benchmarks.run "$@"
 
+# Have a site under load and faults for some minutes, and lose nothing
+[positional-arguments]
+soak minutes *args: install
+    {{bin}}/python -m soak "$@"
+
 # Print django-litestream's version
 version:
     @cd django-litestream && uvx --quiet --constraints ../constraints.txt hatchling version
