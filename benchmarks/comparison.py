@@ -5,7 +5,9 @@ Each comparison is made in turns, so that a machine that slows down slows all si
 
 from __future__ import annotations
 
+import math
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,12 +33,22 @@ class Comparison:
         return self.ours - self.theirs
 
 
-def medians_in_turns(runs: int, *measures: Measure) -> list[float]:
-    """Return the median of each of the ``measures``."""
-    turns = [[measure() for measure in measures] for _ in range(runs)]
+def medians_in_turns(
+    runs: int, *measures: Measure, seconds: float = math.inf
+) -> list[float]:
+    """Return the median of each of the ``measures``.
+
+    No turn but the first begins after so many ``seconds``.
+    """
+    until = time.monotonic() + seconds
+    turns = [[measure() for measure in measures]]
+    while len(turns) < runs and time.monotonic() < until:
+        turns.append([measure() for measure in measures])
     return [statistics.median(of_one) for of_one in zip(*turns, strict=True)]
 
 
-def in_turns(ours: Measure, theirs: Measure, runs: int) -> Comparison:
-    ours_median, theirs_median = medians_in_turns(runs, ours, theirs)
+def in_turns(
+    ours: Measure, theirs: Measure, runs: int, seconds: float = math.inf
+) -> Comparison:
+    ours_median, theirs_median = medians_in_turns(runs, ours, theirs, seconds=seconds)
     return Comparison(ours=ours_median, theirs=theirs_median)

@@ -100,7 +100,7 @@ def _size(directory: Path) -> int:
     )
 
 
-def _build(into: Path) -> None:
+def build_wheels(into: Path) -> None:
     for project in ("django-litestream", "litestream-bin", "litestream-vfs-bin"):
         _run(
             *(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", into),
@@ -108,7 +108,7 @@ def _build(into: Path) -> None:
         )
 
 
-def _collect(requirement: str, directory: Path, ours: Path | None) -> Wheels:
+def collect(requirement: str, directory: Path, ours: Path | None) -> Wheels:
     found = ("--find-links", ours) if ours else ()
     wheels = Wheels(
         requirement=requirement,
@@ -132,10 +132,10 @@ def measure(runs: int) -> Iterator[Target | Table]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name).resolve()
-        _build(scratch / "dist")
+        build_wheels(scratch / "dist")
         for number, (extras, requirements) in enumerate(COMPARED.items()):
             ours, theirs = (
-                _collect(requirement, scratch / f"{number}-{side}", found)
+                collect(requirement, scratch / f"{number}-{side}", found)
                 for side, requirement, found in zip(
                     ("ours", "theirs"), requirements, (scratch / "dist", None),
                     strict=True,

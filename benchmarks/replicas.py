@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from .comparison import SHORT, Comparison, in_turns, medians_in_turns
+from .figures import MILLISECONDS, Figure
 from .replicated_project import (
     REPLICA,
     ROOMY_REPLICA,
+    Call,
+    Projects,
     ReplicatedProject,
     some_keys,
 )
-from .results import Table, Target
+from .results import Result, Table, Target
 
 READS = 1_000
 # Of the reads in a run. In turns with others each begins with a new snapshot, several
@@ -30,9 +33,6 @@ ROUNDS = 3
 ROWS_PER_SECOND = 10
 
 LOCAL = "default"
-MILLISECONDS = 1_000
-
-Call = Callable[..., Any]
 
 
 def read_by_orm(alias: str, keys: Sequence[int], rounds: int = ROUNDS) -> float:
@@ -127,9 +127,7 @@ def _new_connection(alias: str) -> sqlite3.Connection:
     return connection
 
 
-def measure(
-    projects: Sequence[tuple[int, ReplicatedProject]], runs: int
-) -> Iterator[Target | Table]:
+def measure(projects: Projects, runs: int) -> Iterator[Result]:
     """Measure with projects by the megabytes of their database, smallest first."""
     with ExitStack() as processes:
         opened = [
@@ -143,7 +141,7 @@ def measure(
 
 def _by_size(
     opened: Sequence[tuple[int, ReplicatedProject, Call]], runs: int
-) -> Iterator[Target | Table]:
+) -> Iterator[Result]:
     first_openings = [call(connect_first) for _, _, call in opened]
     keys = [some_keys(project.database, READS) for _, project, _ in opened]
     point_reads = [
@@ -213,6 +211,13 @@ def _by_size(
             )
         ],
     )
+    sizes = [size for size, _, _ in opened]
+    for title, of_sizes in (
+        ("Opening a replica", others[::3]),
+        ("Beginning a snapshot of a replica", others[1::3]),
+    ):
+        values = dict(zip(sizes, of_sizes, strict=True))
+        yield Figure(title=title, lines={"ours": values})
 
 
 def _kinds_of_reading(

@@ -9,28 +9,33 @@ import os
 import random
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from django_litestream import get_vfs_databases
-from django_litestream.vfs.listing import list_files
 from tests.project import Project, wait_until
+from tests.s3_server import BUCKET, S3Server, s3_server
 
 MEGABYTE = 1_000_000
 REPLICA = "replica"
 ROOMY_REPLICA = "roomy_replica"
 REPOSITORY = Path(__file__).parents[1]
 
+# Calls a function with arguments in another process, and returns what it returns.
+Call = Callable[..., Any]
+
 _SETTINGS = """
 INSTALLED_APPS += ["benchmarks"]
 ROOT_URLCONF = "benchmarks.served"
 DATABASE_ROUTERS = ["django_litestream.db.routers.LitestreamRouter"]
 MIDDLEWARE = ["django_litestream.middleware.LitestreamMiddleware"]
+REPLICA_DATABASES = ["replica"]  # of django-multidb-router
 """
 
 # Holds a database of 100 MB.
@@ -43,16 +48,20 @@ _PATIENCE = 600.0
 
 @dataclass
 class ReplicatedProject(Project):
-    """``default``, a replica of it, and the same with a larger cache."""
+    """``default``, a replica of it, and the same with a larger cache.
+
+    The replica is a directory, or else in the bucket of ``server``.
+    """
+
+    server: S3Server | None = None
 
     def __post_init__(self) -> None:
-        replica = {"type": "file", "path": str(self.replica)}
         self.litestream = {
-            "dbs": [{"path": "default", "replica": replica}],
+            "dbs": [{"path": "default", "replica": {"url": self.replica_url}}],
             "vfs": {
-                REPLICA: self.replica.as_uri(),
+                REPLICA: self.replica_url,
                 ROOMY_REPLICA: {
-                    "url": self.replica.as_uri(),
+                    "url": self.replica_url,
                     "cache_size": _ROOMY_CACHE,
                     "route": False,
                 },
@@ -63,6 +72,19 @@ class ReplicatedProject(Project):
             **get_vfs_databases(self.litestream),
         }
         super().__post_init__()
+
+    @property
+    def replica_url(self) -> str:
+        if self.server is None:
+            return self.replica.as_uri()
+        return self.server.url(self.directory.name)
+
+    @property
+    def replica_files(self) -> Path:
+        """Where the files of the replica are, on this machine for either kind."""
+        if self.server is None:
+            return self.replica
+        return self.server.directory / BUCKET / self.directory.name
 
     @property
     def import_path(self) -> str:
@@ -78,15 +100,15 @@ class ReplicatedProject(Project):
         return {**super().environment(), "PYTHONPATH": self.import_path}
 
     def wait_for_replica(self) -> None:
-        """Wait until the daemon has written its first snapshot of the database."""
-        url = self.replica.as_uri()
-        wait_until(
-            lambda: self.replica.exists() and list_files(url, _PATIENCE),
-            seconds=_PATIENCE,
-        )
+        """Wait until the daemon has written its first copy of the database."""
+        wait_until(self._has_replica, seconds=_PATIENCE)
+
+    def _has_replica(self) -> bool:
+        _, *files = self.run("ltx", "default").stdout.splitlines() or [""]
+        return bool(files)
 
     @contextmanager
-    def process(self) -> Iterator[Callable[..., Any]]:
+    def process(self) -> Iterator[Call]:
         """Give a new process with Django set up, in which functions are called."""
         with ProcessPoolExecutor(
             1,
@@ -99,10 +121,52 @@ class ReplicatedProject(Project):
             ).result()
 
 
+# By their megabytes, smallest first.
+Projects = Sequence[tuple[int, ReplicatedProject]]
+
+
+@dataclass
+class ReplicatedProjects:
+    """Projects by the megabytes of their database, made when they are asked for.
+
+    They end with ``running``.
+    """
+
+    directory: Path
+    megabytes: Sequence[int]
+    running: ExitStack
+
+    @cached_property
+    def file(self) -> Projects:
+        """Those with a replica in a directory."""
+        return self._make("file", None)
+
+    @cached_property
+    def s3(self) -> Projects:
+        """Those with a replica in the bucket of a server on this machine."""
+        server = self.running.enter_context(s3_server(self.directory / "server"))
+        # Of processes that are yet to start, which is when Go reads them.
+        os.environ.update(server.environ)
+        return self._make("s3", server)
+
+    def _make(self, kind: str, server: S3Server | None) -> Projects:
+        return [
+            (
+                size,
+                self.running.enter_context(
+                    replicated_project(self.directory / f"{kind}-{size}", size, server)
+                ),
+            )
+            for size in self.megabytes
+        ]
+
+
 @contextmanager
-def replicated_project(directory: Path, megabytes: int) -> Iterator[ReplicatedProject]:
+def replicated_project(
+    directory: Path, megabytes: int, server: S3Server | None = None
+) -> Iterator[ReplicatedProject]:
     """Give a project with a database of that size and a replica that has it all."""
-    project = ReplicatedProject(directory)
+    project = ReplicatedProject(directory, server=server)
     project.create_database()
     fill(project.database, megabytes * MEGABYTE)
     try:
@@ -134,7 +198,7 @@ def some_keys(database: Path, count: int) -> list[int]:
     """Return the same keys each time, from all over the table."""
     with closing(sqlite3.connect(database)) as connection:
         (last,) = connection.execute("SELECT max(number) FROM note").fetchone()
-    return random.Random(0).sample(range(1, last + 1), count)
+    return random.Random(0).choices(range(1, last + 1), k=count)
 
 
 def _set_up(directory: str) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from .comparison import SHORT, in_turns, medians_in_turns
-from .replicated_project import REPLICA, ReplicatedProject
-from .results import Table, Target
+from .figures import Figure
+from .replicated_project import REPLICA, Projects, ReplicatedProjects
+from .results import Result, Table, Target
 
 DECISIONS = 10_000
 MICROSECONDS = 1_000_000
@@ -29,6 +30,22 @@ def decide_without_routers(count: int) -> float:
     from django.db.utils import ConnectionRouter
 
     return _time(ConnectionRouter([]), count)
+
+
+def decide_by_multidb(count: int) -> float:
+    """Decide by django-multidb-router, for a thread that is not pinned."""
+    from django.db.utils import ConnectionRouter
+
+    return _time(ConnectionRouter(["multidb.PinningReplicaRouter"]), count)
+
+
+def decide_by_pinned_multidb(count: int) -> float:
+    """Decide by it in a request of a client that has just written."""
+    from django.db.utils import ConnectionRouter
+    from multidb.pinning import use_primary_db  # type: ignore[import-untyped]
+
+    with use_primary_db:
+        return _time(ConnectionRouter(["multidb.PinningReplicaRouter"]), count)
 
 
 def decide_after_write(count: int) -> float:
@@ -101,7 +118,8 @@ def _read_from_replica() -> None:
     Note._default_manager.using(REPLICA).get(pk=1)
 
 
-def measure(project: ReplicatedProject, runs: int) -> Iterator[Target | Table]:
+def measure(projects: ReplicatedProjects, runs: int) -> Iterator[Result]:
+    _, project = projects.file[len(projects.file) // 2]
     with project.process() as call:
         healthy_after = call(wait_for_health, 60.0)
         bare = partial(call, decide_without_routers, DECISIONS)
@@ -116,6 +134,10 @@ def measure(project: ReplicatedProject, runs: int) -> Iterator[Target | Table]:
             "the first after a poll interval without reading": partial(
                 call, decide_after_interval, 100
             ),
+            "django-multidb-router": partial(call, decide_by_multidb, DECISIONS),
+            "django-multidb-router, in a request that has written": partial(
+                call, decide_by_pinned_multidb, DECISIONS
+            ),
         }
         medians = medians_in_turns(SHORT * runs, *others.values())
     yield Target(
@@ -127,7 +149,8 @@ def measure(project: ReplicatedProject, runs: int) -> Iterator[Target | Table]:
     yield Table(
         title="Decisions of the router",
         note="Microseconds of one `router.db_for_read(Model)`. The replica was healthy "
-        f"{healthy_after:.1f} s after the first decision of its process.",
+        f"{healthy_after:.1f} s after the first decision of its process. "
+        "django-multidb-router takes the next replica of a list, whatever its state.",
         columns=("what", "µs"),
         rows=[
             (name, f"{taken * MICROSECONDS:.2f}")
@@ -138,3 +161,21 @@ def measure(project: ReplicatedProject, runs: int) -> Iterator[Target | Table]:
             }.items()
         ],
     )
+    yield Figure(
+        title="One decision of the router", lines=_by_size(projects.file, runs)
+    )
+
+
+def _by_size(projects: Projects, runs: int) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {"ours": {}, "django-multidb-router": {}}
+    for size, project in projects:
+        with project.process() as call:
+            call(wait_for_health, 60.0)
+            decided = medians_in_turns(
+                SHORT * runs,
+                partial(call, decide, DECISIONS),
+                partial(call, decide_by_multidb, DECISIONS),
+            )
+        for of_one, seconds in zip(found.values(), decided, strict=True):
+            of_one[size] = seconds
+    return found

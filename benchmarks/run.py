@@ -3,22 +3,74 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from django.conf import settings
 
-from . import commands, http_requests, installation, memory, replicas, routing
-from .replicated_project import replicated_project
-from .results import Results
+from . import (
+    http_requests,
+    installation,
+    memory,
+    peers,
+    plots,
+    reads,
+    replicas,
+    restores,
+    routing,
+)
+from .replicated_project import ReplicatedProjects
+from .results import Result, Results
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-SUBJECTS = ("replicas", "commands", "installation")
+LARGE = 5_000
+
+Subject = Callable[[ReplicatedProjects, int], Iterator[Result]]
+
+
+def _measure_replicas(projects: ReplicatedProjects, runs: int) -> Iterator[Result]:
+    yield from replicas.measure(projects.file, runs)
+    size, project = projects.file[len(projects.file) // 2]
+    yield from http_requests.measure(project)
+    yield from memory.measure(size, project, runs)
+
+
+def _measure_installation(projects: ReplicatedProjects, runs: int) -> Iterator[Result]:
+    return installation.measure(runs)
+
+
+# What changes the databases comes after what reads them.
+SUBJECTS: dict[str, Subject] = {
+    "replicas": _measure_replicas,
+    "routing": routing.measure,
+    "reads": reads.measure,
+    "restores": restores.measure,
+    "peers": peers.measure,
+    "installation": _measure_installation,
+}
 
 
 def main() -> None:
+    options = _options()
+    settings.configure()
+    _leave_out_of_environment("AWS_", "LITESTREAM_")
+    megabytes = [*options.megabytes, *([LARGE] if options.large else [])]
+    results = Results()
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as running:
+        projects = ReplicatedProjects(Path(directory).resolve(), megabytes, running)
+        for name in options.only:
+            load = os.getloadavg()[0]
+            start = time.monotonic()
+            results.add(*SUBJECTS[name](projects, options.runs))
+            results.add_run(name, time.monotonic() - start, load)
+    _write(results, options, megabytes)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.run", description=__doc__.splitlines()[0]
     )
@@ -26,16 +78,11 @@ def main() -> None:
         "--megabytes",
         type=int,
         nargs="+",
-        default=[1, 10, 100],
-        help="sizes of the databases that are verified",
+        default=[1, 10, 100, 1000],
+        help="sizes of the databases, smallest first",
     )
     parser.add_argument(
-        "--replica-megabytes",
-        type=int,
-        nargs=3,
-        default=[10, 100, 1000],
-        metavar=("SMALL", "MIDDLE", "LARGE"),
-        help="sizes of the databases that are read through replicas, from 10 on",
+        "--large", action="store_true", help=f"a database of {LARGE:,} MB as well"
     )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument(
@@ -45,48 +92,41 @@ def main() -> None:
         "--only",
         nargs="+",
         choices=SUBJECTS,
-        default=SUBJECTS,
+        default=list(SUBJECTS),
         help="what is measured; of the rest the file keeps what it has",
     )
-    options = parser.parse_args()
-    settings.configure()
-    results = Results()
-    if "replicas" in options.only:
-        _measure_replicas(results, options.replica_megabytes, options.runs)
-    if "commands" in options.only:
-        results.add(*commands.measure(options.megabytes, options.runs))
-    if "installation" in options.only:
-        results.add(*installation.measure(options.runs))
+    return parser.parse_args()
+
+
+def _leave_out_of_environment(*beginnings: str) -> None:
+    """Have nothing of it come to what is started, but what is put there on purpose."""
+    for name in [name for name in os.environ if name.startswith(beginnings)]:
+        del os.environ[name]
+
+
+def _write(results: Results, options: argparse.Namespace, megabytes: list[int]) -> None:
     command = [
         "python -m benchmarks.run",
-        *("--replica-megabytes", *options.replica_megabytes),
-        *("--megabytes", *options.megabytes),
+        *("--megabytes", *megabytes),
         *("--runs", options.runs),
     ]
+    drawn = options.results.with_name("plots")
     before = ""
-    if options.only is not SUBJECTS:
+    if set(options.only) == set(SUBJECTS):
+        for plot in drawn.glob("*.svg"):
+            plot.unlink()
+    elif options.results.exists():
         before = options.results.read_text(encoding="utf-8")
-    found = results.as_markdown(" ".join(map(str, command)), options.runs, before)
+    for figure in results.figures:
+        plots.draw(figure, drawn)
+    found = results.as_markdown(
+        " ".join(map(str, command)),
+        options.runs,
+        sorted(plot.name for plot in drawn.glob("*.svg")),
+        before,
+    )
     print(found, end="")
     options.results.write_text(found, encoding="utf-8")
-
-
-def _measure_replicas(results: Results, megabytes: Sequence[int], runs: int) -> None:
-    with tempfile.TemporaryDirectory() as directory, ExitStack() as running:
-        projects = [
-            (
-                size,
-                running.enter_context(
-                    replicated_project(Path(directory).resolve() / str(size), size)
-                ),
-            )
-            for size in megabytes
-        ]
-        results.add(*replicas.measure(projects, runs))
-        size, project = projects[1]
-        results.add(*routing.measure(project, runs))
-        results.add(*http_requests.measure(project))
-        results.add(*memory.measure(size, project, runs))
 
 
 if __name__ == "__main__":
