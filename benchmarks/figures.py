@@ -22,6 +22,10 @@ class Figure:
     lines: Mapping[str, BySize]
 
     @property
+    def sizes(self) -> list[int]:
+        return sorted({size for values in self.lines.values() for size in values})
+
+    @property
     def file_name(self) -> str:
         words = "".join(
             character if character.isalnum() else " "

@@ -14,8 +14,8 @@ from typing import Any
 from .installed_project import InstalledProject
 from .processes import stop_with_children
 
-# How long a command may take that is to end by itself.
-_PATIENCE = 20.0
+# Longer than a command takes that ends by itself.
+_PATIENCE = 120.0
 
 Change = Callable[[InstalledProject], object]
 
@@ -34,6 +34,7 @@ class Mistake:
 
     what: str
     words: tuple[str, ...]
+    patience: float = _PATIENCE
     change: Change = lambda project: None
     during: Callable[[InstalledProject], AbstractContextManager[object]] = field(
         default=lambda project: nullcontext()
@@ -96,6 +97,7 @@ MISTAKES = (
     Mistake(
         what="a second daemon",
         words=("replicate",),
+        patience=15.0,
         during=_replicated,
     ),
     Mistake(what="`replcia` in the settings", words=("config",), change=_misspelt),
@@ -122,16 +124,16 @@ def answer(mistake: Mistake, make: Callable[[Path], InstalledProject]) -> Answer
                 pass
             mistake.change(project)
             with mistake.during(project):
-                return _answer(project, mistake.words)
+                return _answer(project, mistake)
         finally:
             project.remove_private_files()
 
 
-def _answer(project: InstalledProject, words: tuple[str, ...]) -> Answer:
+def _answer(project: InstalledProject, mistake: Mistake) -> Answer:
     output = project.directory / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            project.command("litestream", *words),
+            project.command("litestream", *mistake.words),
             cwd=project.directory,
             env=project.environment(),
             stdout=file,
@@ -139,14 +141,21 @@ def _answer(project: InstalledProject, words: tuple[str, ...]) -> Answer:
         )
     status: int | None
     try:
-        status = process.wait(_PATIENCE)
+        status = process.wait(mistake.patience)
     except subprocess.TimeoutExpired:
         status = None
-    finally:
-        stop_with_children(process)
-    lines = output.read_text(errors="replace").split("\n")
-    (last, *_) = [line.strip() for line in reversed(lines) if line.strip()] or [""]
-    return Answer(
-        status=status,
-        last_line=last.replace(os.fspath(project.directory), "/srv").replace("|", "/"),
-    )
+    said = output.read_text(errors="replace").split("\n")
+    stop_with_children(process)
+    last = next((line.strip() for line in reversed(said) if line.strip()), "")
+    return Answer(status=status, last_line=_without_places(project, last))
+
+
+def _without_places(project: InstalledProject, line: str) -> str:
+    """Return a line without what is another in each run."""
+    for place, shown in (
+        (project.directory, "/srv"),
+        (project.private_directory.parent, "~/.cache/django-litestream"),
+        (project.private_directory.name, "1234567890ab"),
+    ):
+        line = line.replace(os.fspath(place), shown)
+    return line.replace("|", "/")

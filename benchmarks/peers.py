@@ -238,10 +238,11 @@ def _mistakes(ours: Peer, theirs: Peer) -> Table:
         title="Ten mistakes",
         note="The exit status of `manage.py litestream`, and the last line that it prints. "
         f"The index's is {LITESTREAM_VERSION}.",
+        is_text=True,
         columns=("mistake", "command", "whose", "status", "last line"),
         rows=[
             (
-                f"{mistake.what}" if peer is ours else "",
+                mistake.what if peer is ours else "",
                 f"`{' '.join(mistake.words)}`" if peer is ours else "",
                 peer.name,
                 *_cells(answer(mistake, peer.project)),

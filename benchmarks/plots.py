@@ -49,7 +49,7 @@ def draw(figure: Figure, directory: Path) -> None:
 
 
 def as_svg(figure: Figure) -> str:
-    sizes = sorted({size for values in figure.lines.values() for size in values})
+    sizes = figure.sizes
     shown = [
         value * MILLISECONDS
         for values in figure.lines.values()
@@ -115,7 +115,7 @@ def _lines(figure: Figure, across: _Axis, up: _Axis) -> Iterator[str]:
             f'<line x1="{x + 6:.1f}" y1="{y:.1f}" x2="{label - 4:.1f}" y2="{place:.1f}" '
             f'stroke="{colour}" stroke-opacity="0.5"/>'
         )
-        yield _text(label, place + 4, name, colour=colour)
+        yield _text(label, place + 4, name.replace("`", ""), colour=colour)
 
 
 def _apart(wanted: Sequence[float], lowest: float) -> list[float]:

@@ -104,6 +104,11 @@ class ByORM:
 _opened: dict[Reader, Any] = {}
 
 
+def open_once(reader: Reader) -> None:
+    """Have loaded what a first connection loads."""
+    reader.close(reader.open())
+
+
 def read_warm(reader: Reader, kind: str, keys: Sequence[int]) -> float:
     """Return the seconds that reading took on a connection that is kept."""
     if reader not in _opened:

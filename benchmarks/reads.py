@@ -22,6 +22,7 @@ from .reading import (
     Reader,
     hydrate,
     keep_hydrated,
+    open_once,
     read_cold,
     read_in_threads,
     read_warm,
@@ -134,7 +135,7 @@ def _places(
         [path for path in project.replica_files.rglob("*") if path.is_file()]
         for project in (file, s3)
     )
-    return {
+    places = {
         LOCAL_SQLITE3: Place(call=of_file, reader=BySQLite3("default"), files=local),
         VFS_FILE: Place(call=of_file, reader=BySQLite3(REPLICA), files=ltx),
         VFS_S3: Place(call=of_s3, reader=BySQLite3(REPLICA), files=objects),
@@ -142,6 +143,9 @@ def _places(
         OUR_FILE: Place(call=of_file, reader=ByORM(REPLICA), files=ltx),
         OUR_S3: Place(call=of_s3, reader=ByORM(REPLICA), files=objects),
     }
+    for place in places.values():
+        place.call(open_once, place.reader)
+    return places
 
 
 def _compare(
@@ -161,8 +165,8 @@ def _compare(
             if _expected(by_name.get(name, {}), size) < _TOO_LONG
             and (name in COMPARED or kind in (POINT_READS, SCAN))
         }
-        # Loads the library, or fills the caches.
-        if temperature == "warm" or size == 1:
+        if temperature == "warm":
+            # Fills the caches.
             medians_in_turns(1, *measures.values())
         medians = medians_in_turns(SHORT * runs, *measures.values(), seconds=_SECONDS)
         for name, seconds in zip(measures, medians, strict=True):

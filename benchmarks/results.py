@@ -55,6 +55,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    is_text: bool = False
 
 
 Result = Target | Table | Figure
@@ -128,14 +129,7 @@ class Results:
         )
 
     def _growth(self) -> Table:
-        sizes = sorted(
-            {
-                size
-                for figure in self.figures
-                for values in figure.lines.values()
-                for size in values
-            }
-        )
+        sizes = sorted({size for figure in self.figures for size in figure.sizes})
         return Table(
             title=GROWTH,
             note="Milliseconds by the size of the database. The exponent is the slope of "
@@ -201,17 +195,14 @@ def _section(table: Table) -> Iterable[str]:
         max(len(row[column]) for row in (table.columns, *table.rows))
         for column in range(len(table.columns))
     ]
-    yield _line(table.columns, widths)
+    is_left = [table.is_text or column == 0 for column in range(len(widths))]
     rules = [
-        ":" + "-" * (widths[0] - 1),
-        *("-" * (width - 1) + ":" for width in widths[1:]),
+        ":" + "-" * (width - 1) if left else "-" * (width - 1) + ":"
+        for width, left in zip(widths, is_left, strict=True)
     ]
-    yield _line(rules, widths)
-    for row in table.rows:
-        yield _line(row, widths)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = zip(cells, widths, strict=True)
-    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-    return f"| {' | '.join(padded)} |"
+    for row in (table.columns, rules, *table.rows):
+        padded = (
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(row, widths, is_left, strict=True)
+        )
+        yield f"| {' | '.join(padded)} |"

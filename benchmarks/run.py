@@ -117,8 +117,9 @@ def _write(results: Results, options: argparse.Namespace, megabytes: list[int]) 
             plot.unlink()
     elif options.results.exists():
         before = options.results.read_text(encoding="utf-8")
-    for figure in results.figures:
-        plots.draw(figure, drawn)
+    if len(megabytes) > 1:
+        for figure in results.figures:
+            plots.draw(figure, drawn)
     found = results.as_markdown(
         " ".join(map(str, command)),
         options.runs,
