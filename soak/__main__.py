@@ -26,7 +26,7 @@ def main() -> int:
     options = _options()
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"seed {options.seed}, in {directory}", flush=True)
-    with stage(directory, options.seed) as made:
+    with stage(directory, options.seed, options.compact_every) as made:
         report = soak(made, options)
     for line in report.lines():
         print(line)
@@ -50,8 +50,7 @@ def soak(made: Stage, options: argparse.Namespace) -> Report:
     ):
         _wait(began + options.minutes * 60, tallies, faults)
     seconds = time.monotonic() - began
-    (made.directory / "faults.log").write_text("\n".join(faults.log) + "\n")
-    return Report(
+    report = Report(
         seconds=seconds,
         seed=options.seed,
         tallies=tallies,
@@ -60,6 +59,9 @@ def soak(made: Stage, options: argparse.Namespace) -> Report:
         samples=samples,
         ending=end(made, truths),
     )
+    made.log("faults").write_text("\n".join(faults.log) + "\n")
+    made.log("reads").write_text("\n".join([*report.wrong, *tallies.too_stale]) + "\n")
+    return report
 
 
 def _wait(until: float, tallies: Tallies, faults: Faults) -> None:
@@ -91,6 +93,11 @@ def _options() -> argparse.Namespace:
         choices=list(KINDS),
         default=list(KINDS),
         help="what may go wrong; without a name nothing does",
+    )
+    parser.add_argument(
+        "--compact-every",
+        metavar="DURATION",
+        help="the interval of Litestream's only level, in place of its own levels",
     )
     return parser.parse_args()
 

@@ -37,6 +37,7 @@ class Stage:
 
     directory: Path
     server: MortalS3Server
+    compact_every: str | None = None
     port: int = field(default_factory=free_port)
     writers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -87,7 +88,9 @@ class Stage:
         replicas = {ledger: self.server.replica(ledger) for ledger in LEDGERS}
         for replica in replicas.values():
             del replica["sync-interval"]
+        every = self.compact_every
         return {
+            **({"levels": [{"interval": every}]} if every else {}),
             "dbs": [
                 {"path": ledger, "replica": replica}
                 for ledger, replica in replicas.items()
@@ -156,10 +159,15 @@ class Stage:
 
 
 @contextmanager
-def stage(directory: Path, seed: int) -> Iterator[Stage]:
-    """Have all of it run for the block."""
+def stage(
+    directory: Path, seed: int, compact_every: str | None = None
+) -> Iterator[Stage]:
+    """Have all of it run for the block.
+
+    ``compact_every`` is a duration of Go's; without it Litestream's defaults are used.
+    """
     server = MortalS3Server(directory / "s3")
-    made = Stage(directory, server)
+    made = Stage(directory, server, compact_every)
     with ExitStack() as stack:
         private = private_files.directory(made.database(LEDGERS[0]).resolve())
         stack.callback(shutil.rmtree, private, ignore_errors=True)
