@@ -1,0 +1,334 @@
+"""A replicated ledger to which things happen, and the judgement of its backup."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django_litestream import marks
+from django_litestream.verify_report import Verdict
+
+from ..project import Project, stop, wait_until
+from ..proof import ledger
+from ..proof.journal import Event, Journal
+from ..proof.ledger import Row
+from ..proof.oracle import judge
+from ..proof.process import create_ledger, start_writer
+from ..s3_server import S3Server
+from .partition import Partition, partition_before
+
+# How long `verify` waits for a lock and for the replica, in seconds: longer than
+# Litestream's pauses after an error, which double up to 30 seconds, is told apart.
+VERIFY_TIMEOUT = 4
+RECOVERED_TIMEOUT = 45
+
+# A file of Litestream's beside the database is of one of these.
+SIDE_FILES = ("", "-wal", "-shm")
+
+
+class KillableS3Server(S3Server):
+    def kill(self) -> None:
+        assert self._process is not None
+        stop(self._process, signal.SIGKILL)
+        self._process = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a backup.
+
+    ``told`` is what ``verify`` gave as its reason. ``problems`` are what the oracle
+    found in the newest state that can be restored, ``missing`` what that lacks of
+    what was committed before ``verify`` began, acknowledged or not.
+    """
+
+    verdict: Verdict
+    told: str
+    problems: list[str]
+    missing: list[str]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the newest commit can be restored."""
+        return not self.problems and not self.missing
+
+    @property
+    def is_told_right(self) -> bool:
+        """Whether ``verify`` says good if and only if it is."""
+        if self.verdict is Verdict.GOOD:
+            return self.holds
+        return self.verdict is Verdict.UNCHECKED or not self.holds
+
+
+@dataclass
+class World:
+    """A project with a ledger, its daemon, its writer and its storage.
+
+    ``settings`` go into ``settings.LITESTREAM``. With ``s3`` the replica is on a
+    server, behind a network that can be cut; else it is a directory.
+    """
+
+    directory: Path
+    chance: random.Random
+    settings: dict[str, Any] = field(default_factory=dict)
+    entry: dict[str, Any] = field(default_factory=dict)
+    s3: bool = False
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.project = Project(self.directory / "project")
+        self.things = ExitStack()
+        self._daemon = ExitStack()
+        self.daemon: subprocess.Popen[bytes] | None = None
+        self.writer: subprocess.Popen[bytes] | None = None
+        self._past = Journal(())
+        self._journals = 1
+        self._restored = 0
+
+    @property
+    def database(self) -> Path:
+        return self.project.database
+
+    @property
+    def replica(self) -> Path:
+        """Where the files of the replica are, on a server too."""
+        if self.s3:
+            return self.server.directory / "bucket" / "ledger"
+        return self.project.replica
+
+    @property
+    def metadata(self) -> Path:
+        """Litestream's own directory beside the database."""
+        return self.database.with_name(f".{self.database.name}-litestream")
+
+    def build(self) -> None:
+        entry = self.project.litestream["dbs"][0]
+        if self.s3:
+            self.server = KillableS3Server(self.directory / "s3")
+            self.server.start()
+            self.things.callback(self.server.stop)
+            self.network: Partition = self.things.enter_context(
+                partition_before(self.server.port)
+            )
+            self.project.environ |= self.server.environ
+            entry["replica"] = {
+                **self.server.replica("ledger"),
+                "endpoint": f"http://127.0.0.1:{self.network.port}",
+            }
+        entry |= self.entry
+        self.project.litestream |= self.settings
+        self.project.write_settings()
+        create_ledger(self.database)
+
+    def end(self) -> None:
+        if self.s3:
+            self.network.heal()
+        if self.writer is not None:
+            self.stop_writer(signal.SIGKILL)
+        if self.daemon is not None:
+            self.stop_daemon(signal.SIGKILL)
+        self.things.close()
+        self.project.remove_private_files()
+
+    # The daemon
+
+    def start_daemon(self) -> None:
+        self.daemon = self._daemon.enter_context(self.project.replicating())
+
+    def stop_daemon(self, number: int = signal.SIGTERM) -> None:
+        assert self.daemon is not None
+        stop(self.daemon, number)
+        self._daemon.close()
+        self.daemon = None
+
+    def restart_daemon(self) -> None:
+        self.stop_daemon()
+        self.start_daemon()
+
+    # The writer
+
+    @property
+    def _journal_path(self) -> Path:
+        return self.directory / f"journal-{self._journals}"
+
+    @property
+    def journal(self) -> Journal:
+        """All that was written and is not forgotten."""
+        return Journal((*self._past.entries, *Journal.read(self._journal_path).entries))
+
+    def journal_acknowledged_by(self, moment: float) -> Journal:
+        """Return the journal without what was acknowledged after ``moment``."""
+        return Journal(
+            tuple(
+                entry
+                for entry in self.journal.entries
+                if entry.event is not Event.ACKNOWLEDGED or entry.time <= moment
+            )
+        )
+
+    def start_writer(self, *options: str) -> None:
+        self.writer = start_writer(
+            self.database,
+            self._journal_path,
+            "--socket",
+            str(self.project.socket),
+            "--seed",
+            str(self.chance.randrange(1 << 30)),
+            *options,
+        )
+
+    def stop_writer(self, number: int | None = None) -> None:
+        assert self.writer is not None
+        stop(
+            self.writer, number or self.chance.choice([signal.SIGTERM, signal.SIGKILL])
+        )
+        self.writer = None
+
+    def count(self, event: Event) -> int:
+        return len(self.journal.rows(event))
+
+    def wait_for_more(self, event: Event, count: int = 1) -> None:
+        """Wait until the writer has done ``event`` ``count`` times more."""
+        wanted = self.count(event) + count
+        wait_until(lambda: self.count(event) >= wanted)
+
+    def write_on(self) -> None:
+        """Have the writer run, and wait until a commit from now on is acknowledged."""
+        if self.writer is None:
+            self.start_writer()
+        self.wait_for_more(Event.COMMITTED)
+        newest = self.journal.newest(Event.COMMITTED)
+        wait_until(
+            lambda: self.journal.newest(Event.ACKNOWLEDGED).number >= newest.number
+        )
+
+    def pass_time(self, longest: float = 1.5) -> None:
+        time.sleep(self.chance.uniform(0, longest))
+
+    def newest_row(self) -> Row:
+        with closing(sqlite3.connect(self.database, timeout=20)) as connection:
+            return ledger.newest(connection)
+
+    def execute(self, *statements: str) -> list[Any]:
+        """Run statements by a connection of their own; return the last one's rows."""
+        rows: list[Any] = []
+        connection = sqlite3.connect(self.database, timeout=20, isolation_level=None)
+        with closing(connection):
+            for statement in statements:
+                rows = connection.execute(statement).fetchall()
+        return rows
+
+    # What users do
+
+    def manage(self, *words: str) -> None:
+        """Run ``manage.py litestream``, which must succeed."""
+        completed = self.project.run(*words)
+        assert completed.returncode == 0, completed.stderr
+
+    def remove_database(self) -> None:
+        for side in SIDE_FILES:
+            Path(f"{self.database}{side}").unlink(missing_ok=True)
+
+    def restore_in_place(self) -> None:
+        """Bring the database back, with the writer and the daemon stopped."""
+        self.remove_database()
+        self.manage("restore", "default")
+        journal = self.journal
+        problems = judge(self.database, journal)
+        assert not problems, problems
+        self.forget_after(self.newest_row())
+
+    def forget_after(self, row: Row) -> None:
+        """Know from now on only of what was written up to ``row``."""
+        self._past = self.journal.forget(row)
+        self._journals += 1
+
+    def begin_anew(self) -> None:
+        """Have a new backup made of the database, as for one that is bad."""
+        self.stop_daemon()
+        self.manage("reset", "default")
+        shutil.move(self.replica, self.directory / f"replica-{time.monotonic_ns()}")
+        self.start_daemon()
+
+    # The judgement
+
+    def outcome(self, timeout: int = VERIFY_TIMEOUT) -> Outcome:
+        """Run ``verify``, judge what can be restored, and hold one to the other."""
+        outcome = self._verify_and_judge(timeout)
+        if not outcome.is_told_right and outcome.verdict is Verdict.BAD:
+            # The daemon may have caught up just after `verify` gave up.
+            outcome = self._verify_and_judge(RECOVERED_TIMEOUT)
+        self.outcomes.append(outcome)
+        assert outcome.is_told_right, (outcome, self.project.daemon_log())
+        return outcome
+
+    def _verify_and_judge(self, timeout: int) -> Outcome:
+        committed = self.journal.newest(Event.COMMITTED)
+        verified = self.project.run("verify", "-json", "-timeout", str(timeout))
+        (report,) = json.loads(verified.stdout)
+        assert verified.returncode == Verdict[report["status"].upper()]
+        moment = time.time()
+        restored, refusal = self.restored_copy()
+        if refusal:
+            problems, missing = [f"It cannot be restored: {refusal}"], []
+        else:
+            problems = judge(restored, self.journal_acknowledged_by(moment))
+            missing = [] if problems else self._missing(restored, committed)
+        return Outcome(
+            verdict=Verdict(verified.returncode),
+            told=report["reason"] or "",
+            problems=problems,
+            missing=missing,
+        )
+
+    def restored_copy(self) -> tuple[Path, str]:
+        """Restore into a file of its own; return it, and why that was refused."""
+        self._restored += 1
+        copy = self.directory / f"restored-{self._restored}.sqlite3"
+        completed = self.project.run("restore", "-o", str(copy), "default")
+        return copy, completed.stderr if completed.returncode else ""
+
+    def _missing(self, restored: Path, committed: Row) -> list[str]:
+        with closing(sqlite3.connect(restored)) as copy:
+            found = ledger.newest(copy)
+            marked = _mark(copy)
+        missing = []
+        if found.number < committed.number:
+            missing.append(f"Row {committed} was committed; {found} is the newest.")
+        try:
+            uri = f"{self.database.as_uri()}?mode=rw"
+            with closing(sqlite3.connect(uri, uri=True)) as original:
+                expected = _mark(original)
+        except sqlite3.Error as error:
+            return [*missing, f"The database itself cannot be read: {error}"]
+        if marked != expected:
+            missing.append(f"The mark {expected} was committed; {marked} is there.")
+        return missing
+
+
+def _mark(connection: sqlite3.Connection) -> Any:
+    try:
+        return connection.execute(f"SELECT token FROM {marks.TABLE}").fetchone()
+    except sqlite3.OperationalError:
+        return None
+
+
+@contextmanager
+def world(directory: Path, seed: int, **options: Any) -> Iterator[World]:
+    """Have a world for the block, with its daemon and a writer running."""
+    made = World(directory, random.Random(seed), **options)
+    try:
+        made.build()
+        yield made
+    finally:
+        made.end()
