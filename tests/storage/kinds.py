@@ -183,6 +183,7 @@ class SftpKind(Kind):
         return {
             "type": "sftp",
             "host": self.server.address,
+            "host-key": self.server.host_key,
             "path": f"/{container}/{path}",
         }
 

@@ -75,7 +75,7 @@ class Server(Killable):
         """Return what runs the server."""
 
     def start(self) -> None:
-        with (self.directory.parent / f"{self.directory.name}.log").open("ab") as log:
+        with (self.directory.with_name(f"{self.directory.name}.log")).open("ab") as log:
             self._process = subprocess.Popen(
                 self.command(), stdout=log, stderr=subprocess.STDOUT
             )
@@ -98,18 +98,20 @@ class Server(Killable):
 
 @dataclass
 class Directory(Killable):
-    """What a ``file`` replica has in place of a server; stopped, it is elsewhere."""
+    """What a ``file`` replica has in place of a server; stopped, it is a file."""
 
     directory: Path
     port = 0
 
     def start(self) -> None:
         if self._away.exists():
+            self.directory.unlink()
             self._away.rename(self.directory)
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def stop(self) -> None:
         self.directory.rename(self._away)
+        self.directory.touch()
 
     @property
     def _away(self) -> Path:
@@ -133,10 +135,20 @@ class RcloneServer(Server):
 
     protocol: str = field(kw_only=True)
 
+    @property
+    def host_key(self) -> str:
+        """The public key by which a client of its SFTP knows the server."""
+        file = self._cache / "serve-sftp" / "id_ecdsa.pub"
+        return file.read_text().strip()
+
+    @property
+    def _cache(self) -> Path:
+        return self.directory.with_name(f"{self.directory.name}-cache")
+
     def command(self) -> Sequence[str | Path]:
         return [
             *(installed("rclone"), "--config", "/dev/null", "serve", self.protocol),
-            *("--cache-dir", self.directory.parent / f"{self.directory.name}-cache"),
+            *("--cache-dir", self._cache),
             *("--addr", f"127.0.0.1:{self.port}", "--user", USER, "--pass", PASSWORD),
             *("--vfs-read-wait", "1ms", self.directory),
         ]

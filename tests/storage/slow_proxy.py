@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from ..project import PATIENCE
+
 _PIECE = 1 << 14
 
 
@@ -30,6 +32,7 @@ class SlowProxy:
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
     _is_over: asyncio.Event = field(default_factory=asyncio.Event)
     _connections: asyncio.Server | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def cut_after(self, more: int) -> None:
         """Be cut after so many ``more`` bytes."""
@@ -40,12 +43,14 @@ class SlowProxy:
         self._connections = await asyncio.start_server(
             self._connected, "127.0.0.1", self.port
         )
+        self._loop = asyncio.get_running_loop()
         is_listening.set()
         await self._is_over.wait()
         self._cut()
 
     def end(self) -> None:
-        self._is_over.set()
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._is_over.set)
 
     def _cut(self) -> None:
         self.is_cut = True
@@ -99,24 +104,12 @@ def slow_proxy(
         latency=latency,
         bytes_per_second=bytes_per_second,
     )
-    loop = asyncio.new_event_loop()
     is_listening = threading.Event()
-    thread = threading.Thread(
-        target=loop.run_until_complete, args=(proxy.listen(is_listening),)
-    )
+    thread = threading.Thread(target=asyncio.run, args=(proxy.listen(is_listening),))
     thread.start()
     try:
-        assert is_listening.wait(60)
+        assert is_listening.wait(PATIENCE)
         yield proxy
     finally:
-        loop.call_soon_threadsafe(proxy.end)
+        proxy.end()
         thread.join()
-        _cancel_all(loop)
-        loop.close()
-
-
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))

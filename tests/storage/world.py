@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,21 @@ def stored_world(
         yield world
 
 
+class Source(StrEnum):
+    """Where a project has the credentials of its storage."""
+
+    SETTINGS = "settings"
+    # By Litestream itself, where it does that for the kind, or else by the settings.
+    ENVIRONMENT = "environment"
+
+
+class _Variable(str):
+    """A value that the settings take out of the environment."""
+
+    def __repr__(self) -> str:
+        return f"__import__('os').environ[{str(self)!r}]"
+
+
 def put_replica(
     world: ReplicaWorld,
     kind: Kind,
@@ -43,16 +59,21 @@ def put_replica(
     *,
     container: str = CONTAINER,
     credentials: Credentials | None = None,
-    in_environment: bool = True,
+    source: Source | None = None,
 ) -> None:
     """Give the world's database a replica at ``path``, and its VFS the URL."""
     credentials = kind.credentials if credentials is None else credentials
-    replica = kind.replica(path, container) | {"sync-interval": "100ms"}
-    if in_environment and kind.variables:
+    source = source or (Source.ENVIRONMENT if kind.variables else Source.SETTINGS)
+    replica: dict[str, Any] = kind.replica(path, container)
+    if source is Source.SETTINGS:
+        replica |= credentials
+    elif kind.variables:
         world.environ |= kind.credential_environ(credentials)
     else:
-        replica |= credentials
-    world.litestream["dbs"][0]["replica"] = replica
+        named = {f"STORAGE_{number}": key for number, key in enumerate(credentials)}
+        world.environ |= {name: credentials[key] for name, key in named.items()}
+        replica |= {key: _Variable(name) for name, key in named.items()}
+    world.litestream["dbs"][0]["replica"] = replica | {"sync-interval": "100ms"}
     world.vfs["default_replica"]["url"] = kind.url(path, credentials, container)
     world.write_settings()
 
