@@ -40,7 +40,8 @@ class InstalledProject(Project):
             for name, value in os.environ.items()
             if not name.startswith(_NOT_INHERITED)
         }
-        return {**inherited, **self.environ}
+        # The index's leaves its configuration behind where temporary files are.
+        return {**inherited, "TMPDIR": os.fspath(self.directory), **self.environ}
 
     @contextmanager
     def replicated(self) -> Iterator[subprocess.Popen[bytes]]:

@@ -91,7 +91,8 @@ def measure(projects: ReplicatedProjects, runs: int) -> Iterator[Figure | Table]
     threads: list[Sequence[str]] = []
     middle = projects.megabytes[len(projects.megabytes) // 2]
     for (size, file), (_, s3) in zip(projects.file, projects.s3, strict=True):
-        keys = some_keys(file.database, KEYS)
+        # The other may have been written to since.
+        keys = some_keys(s3.database, KEYS)
         with ExitStack() as processes:
             places = _places(file, s3, processes)
             _compare("cold", places, keys, size, cold, runs)
@@ -186,10 +187,10 @@ def _hydrate(places: dict[str, Place], copies: Path) -> dict[str, float]:
     taken: dict[str, float] = {}
     for name, hydrated in HYDRATED.items():
         place = places[name]
-        reader = BySQLite3(REPLICA, str(copies / f"{len(taken)}.db"))
-        taken[hydrated] = place.call(
-            hydrate, BySQLite3(REPLICA, str(copies / f"{len(taken)}-first.db"))
-        )
+        copy = copies / f"{len(taken)}.db"
+        reader = BySQLite3(REPLICA, str(copy))
+        taken[hydrated] = place.call(hydrate, reader)
+        copy.unlink()
         place.call(keep_hydrated, reader)
         places[hydrated] = Place(call=place.call, reader=reader, files=())
     return taken

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -56,10 +58,13 @@ SUBJECTS: dict[str, Subject] = {
 
 def main() -> None:
     options = _options()
+    # What was started ends with the blocks below.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     settings.configure()
     _leave_out_of_environment("AWS_", "LITESTREAM_")
     megabytes = [*options.megabytes, *([LARGE] if options.large else [])]
     results = Results()
+    before = _kept(options)
     with tempfile.TemporaryDirectory() as directory, ExitStack() as running:
         projects = ReplicatedProjects(Path(directory).resolve(), megabytes, running)
         for name in options.only:
@@ -67,7 +72,8 @@ def main() -> None:
             start = time.monotonic()
             results.add(*SUBJECTS[name](projects, options.runs))
             results.add_run(name, time.monotonic() - start, load)
-    _write(results, options, megabytes)
+            found = _write(results, options, megabytes, before)
+    print(found, end="")
 
 
 def _options() -> argparse.Namespace:
@@ -104,19 +110,26 @@ def _leave_out_of_environment(*beginnings: str) -> None:
         del os.environ[name]
 
 
-def _write(results: Results, options: argparse.Namespace, megabytes: list[int]) -> None:
+def _kept(options: argparse.Namespace) -> str:
+    """Return the results that are there, unless all are to be found anew."""
+    if set(options.only) == set(SUBJECTS) or not options.results.exists():
+        return ""
+    text: str = options.results.read_text(encoding="utf-8")
+    return text
+
+
+def _write(
+    results: Results, options: argparse.Namespace, megabytes: list[int], before: str
+) -> str:
     command = [
         "python -m benchmarks.run",
         *("--megabytes", *megabytes),
         *("--runs", options.runs),
     ]
     drawn = options.results.with_name("plots")
-    before = ""
-    if set(options.only) == set(SUBJECTS):
+    if not before:
         for plot in drawn.glob("*.svg"):
             plot.unlink()
-    elif options.results.exists():
-        before = options.results.read_text(encoding="utf-8")
     if len(megabytes) > 1:
         for figure in results.figures:
             plots.draw(figure, drawn)
@@ -126,8 +139,8 @@ def _write(results: Results, options: argparse.Namespace, megabytes: list[int]) 
         sorted(plot.name for plot in drawn.glob("*.svg")),
         before,
     )
-    print(found, end="")
     options.results.write_text(found, encoding="utf-8")
+    return found
 
 
 if __name__ == "__main__":
