@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,7 +104,10 @@ class Client:
         told = f"{time.time():.3f} {self.name}, {alias} of process {answer['pid']}: "
         with tallies.lock:
             tallies.answered_by[alias] += 1
-            tallies.wrong += [told + problem for problem in verdict.wrong]
+            if verdict.wrong:
+                problems = (f"{one.kind}: {one.detail}" for one in verdict.wrong)
+                tallies.wrong.append(told + "; ".join(problems))
+                tallies.wrong_by_kind.update({one.kind for one in verdict.wrong})
             if alias == question.ledger:
                 return
             tallies.staleness.append(verdict.staleness)
@@ -139,15 +143,11 @@ def clients(
                 else:
                     client.read()
 
-    threads = [
-        threading.Thread(target=use, args=(number,))
-        for number in range(WRITING + READING)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join()
+    with ThreadPoolExecutor(WRITING + READING) as threads:
+        used = threads.map(use, range(WRITING + READING))
+        try:
+            yield
+        finally:
+            is_over.set()
+            # It raises what a client has raised.
+            list(used)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
@@ -55,15 +56,15 @@ class Faults:
             while not is_over.wait(self.chance.uniform(1, _LONGEST_PAUSE)):
                 self._make(self.chance.choice(self.kinds))
 
-        thread = threading.Thread(target=go_on)
-        if self.kinds:
-            thread.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            if self.kinds:
-                thread.join()
+        with ThreadPoolExecutor(1) as thread:
+            going_on = thread.submit(go_on) if self.kinds else None
+            try:
+                yield
+            finally:
+                is_over.set()
+                if going_on:
+                    # It raises what making a fault has raised.
+                    going_on.result()
 
     def _make(self, kind: str) -> None:
         self.log.append(f"{time.time():.3f} {kind}")

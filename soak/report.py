@@ -68,6 +68,8 @@ class Report:
         yield "  not made", _counts(Counter(self.faults_failed))
         yield "lost rows", str(self.ending.lost)
         yield "wrong reads", str(len(self.wrong))
+        for kind, count in tallies.wrong_by_kind.most_common():
+            yield f"  {kind}", str(count)
         yield "stale beyond the bound", str(len(tallies.too_stale))
         yield "other problems", str(len(self.ending.problems))
         for kind, samples in self.samples.items():

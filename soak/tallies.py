@@ -15,7 +15,7 @@ class Tallies:
     """Counts that several threads add to.
 
     ``answered_by`` counts reads by the alias that they came from, ``failed`` and
-    ``refused`` requests by why.
+    ``refused`` requests by why; ``wrong`` has a line for each wrong answer.
     """
 
     ok: int = 0
@@ -24,6 +24,7 @@ class Tallies:
     refused: Counter[str] = field(default_factory=Counter)
     answered_by: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    wrong_by_kind: Counter[str] = field(default_factory=Counter)
     too_stale: list[str] = field(default_factory=list)
     staleness: list[float] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Max, QuerySet, Sum
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, JsonResponse
 
 from tests.proof.journal import Event, Writing
@@ -45,23 +46,25 @@ def append(request: HttpRequest) -> JsonResponse:
 
 def newest(request: HttpRequest, ledger: str) -> JsonResponse:
     """Answer with the last rows, and with the tally."""
-    return _page(_MODELS[ledger]._default_manager.order_by("-number")[:_PAGE])
+    rows = _ledger(ledger)
+    return _page(rows.order_by("-number")[:_PAGE])
 
 
 def rows_from(request: HttpRequest, ledger: str, first: int) -> JsonResponse:
     """Answer with the rows that come first from a number on."""
-    rows = _MODELS[ledger]._default_manager.filter(number__gte=first)
+    rows = _ledger(ledger).filter(number__gte=first)
     return _page(rows.order_by("number")[:_PAGE])
 
 
 def totals(request: HttpRequest, ledger: str) -> JsonResponse:
     """Answer with what only a ledger without gaps has."""
-    rows = _MODELS[ledger]._default_manager.all()
-    alias = rows.db
-    found = rows.using(alias).aggregate(
-        count=Count("number"), newest=Max("number"), sum=Sum("number")
+    rows = _ledger(ledger)
+    found = rows.aggregate(
+        count=Count("number"),
+        newest=Coalesce(Max("number"), 0),
+        sum=Coalesce(Sum("number"), 0),
     )
-    return _answer(alias=alias, **found)
+    return _answer(alias=rows.db, **found)
 
 
 def failed(request: HttpRequest) -> JsonResponse:
@@ -71,10 +74,17 @@ def failed(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"error": f"{name}: {error}"}, status=500)
 
 
+def _ledger(name: str) -> QuerySet[Row]:
+    """Return the rows of a ledger, of the database that the router says."""
+    rows = _MODELS[name]._default_manager.all()
+    # Once, so that what is answered is from where the answer says.
+    return rows.using(rows.db)
+
+
 def _page(rows: QuerySet[Row]) -> JsonResponse:
     found = list(rows.annotate(tally=RawSQL("SELECT rows FROM tally", [])))
     return _answer(
-        alias=found[0]._state.db if found else None,
+        alias=rows.db,
         tally=found[0].tally if found else None,
         rows=[[row.number, row.payload, row.checksum] for row in found],
     )
