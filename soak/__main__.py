@@ -44,7 +44,7 @@ def soak(made: Stage, options: argparse.Namespace) -> Report:
     faults = Faults(made, random.Random(options.seed), options.faults)
     began = time.monotonic()
     with (
-        sampling(lambda: _processes(made)) as samples,
+        sampling(lambda: _processes(made), made.log("resources")) as samples,
         clients(made.address, truths, tallies, options.seed),
         faults.happening(),
     ):

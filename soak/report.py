@@ -11,6 +11,8 @@ from .resources import Samples
 from .tallies import Tallies
 
 _MOST_EXAMPLES = 10
+# From how many seconds on growth is judged.
+_LONG = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,12 @@ class Report:
 
     @property
     def growing(self) -> list[str]:
-        """The kinds of processes whose memory or descriptors grew without bound."""
+        """The kinds of processes whose memory or descriptors grew without bound.
+
+        Of a short run nothing is said: processes take what they need one by one.
+        """
+        if self.seconds < _LONG:
+            return []
         return [kind for kind, samples in self.samples.items() if samples.grows]
 
     def lines(self) -> Iterator[str]:
@@ -75,7 +82,9 @@ class Report:
         for kind, samples in self.samples.items():
             yield kind, f"{samples.start} at the start"
             yield "", f"{samples.end} at the end; most: {samples.most}"
-        yield "grew without bound", ", ".join(self.growing) or "nothing"
+        growing = ", ".join(self.growing) or "nothing"
+        is_long = self.seconds >= _LONG
+        yield "grew without bound", growing if is_long else f"not said below {_LONG} s"
 
 
 def _counts(counts: Counter[str]) -> str:

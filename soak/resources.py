@@ -87,17 +87,20 @@ def use_of(pid: int) -> Use | None:
 
 @contextmanager
 def sampling(
-    processes: Callable[[], Mapping[str, Sequence[int]]],
+    processes: Callable[[], Mapping[str, Sequence[int]]], log: Path
 ) -> Iterator[dict[str, Samples]]:
     """Have the processes of each kind looked at for the block."""
     samples: dict[str, Samples] = {}
     is_over = threading.Event()
 
     def look() -> None:
-        while not is_over.wait(_INTERVAL):
-            for kind, pids in processes().items():
-                uses = [use for pid in pids if (use := use_of(pid)) is not None]
-                samples.setdefault(kind, Samples()).uses += uses
+        with log.open("a") as lines:
+            while not is_over.wait(_INTERVAL):
+                for kind, pids in processes().items():
+                    for pid in pids:
+                        if use := use_of(pid):
+                            samples.setdefault(kind, Samples()).uses.append(use)
+                            print(f"{time.time():.0f} {kind} {pid}: {use}", file=lines)
 
     thread = threading.Thread(target=look)
     thread.start()
