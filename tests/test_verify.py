@@ -63,11 +63,14 @@ def test_a_good_backup(project: Project) -> None:
     assert (completed.returncode, completed.stderr) == (GOOD, "")
     heading, *steps = completed.stdout.splitlines()
     assert heading.startswith("default: good: the newest commit can be restored")
+    assert heading.endswith(", and every page is the same")
     assert [step.split()[0] for step in steps] == [
         "marked",
+        "copied",
         "replicated",
         "restored",
         "checked",
+        "compared",
     ]
 
 
@@ -76,7 +79,16 @@ def test_json_for_machines(project: Project) -> None:
         completed = project.run("verify", "-json", "default")
     (report,) = json.loads(completed.stdout)
     assert completed.returncode == GOOD
-    assert list(report) == ["database", "path", "status", "reason", "txid", "steps"]
+    assert list(report) == [
+        "database",
+        "path",
+        "status",
+        "reason",
+        "txid",
+        "compared",
+        "steps",
+    ]
+    assert report["compared"] is True
     assert report["database"] == "default"
     assert report["path"] == str(project.database)
     assert report["status"] == "good"
@@ -243,7 +255,7 @@ def test_a_truncated_file_is_bad(project: Project, keep: int) -> None:
         wait_until(lambda: any(project.replica.glob("ltx/9/*")))
         before = newest_file(project.replica)
         project.insert(100)
-        wait_until(lambda: newest_file(project.replica) != before)
+        wait_until(lambda: newest_file(project.replica).name != before.name)
         file = newest_file(project.replica)
         file.write_bytes(file.read_bytes()[:keep])
         completed = project.run("verify")
@@ -389,6 +401,47 @@ def test_a_broken_page_in_the_backup_is_bad(project: Project) -> None:
         completed = project.run("verify")
     assert completed.returncode == BAD
     assert "integrity check" in assert_one_line(completed)
+
+
+def change_behind_litestream(project: Project) -> None:
+    """Change a row in the file itself, as no commit does that Litestream reads."""
+    content = project.database.read_bytes()
+    assert content.count(b"changed") == 0
+    with project.database.open("r+b") as file:
+        file.seek(content.index(b"x" * 50))
+        file.write(b"changed")
+
+
+def test_a_sound_backup_that_lacks_a_change_is_bad(project: Project) -> None:
+    with project.replicating():
+        assert project.run("verify").returncode == GOOD
+    # Ended, Litestream has left all in the file and nothing in the WAL.
+    change_behind_litestream(project)
+    with project.replicating():
+        completed = project.run("verify")
+        assert completed.returncode == BAD
+        assert "pages differ, page " in assert_one_line(completed)
+    assert project.run("replicate", "-once", "-force-snapshot").returncode == 0
+    with project.replicating():
+        assert project.run("verify").returncode == GOOD
+
+
+def test_without_a_daemon_to_ask_nothing_is_compared(project: Project) -> None:
+    project.litestream["socket"] = {"enabled": False}
+    project.write_settings()
+    daemon = subprocess.Popen(
+        project.command("litestream", "replicate"),
+        cwd=project.directory,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        completed = project.run("verify", "-timeout", str(PATIENCE))
+    finally:
+        stop(daemon)
+    assert completed.returncode == GOOD
+    assert "its pages were not compared: " in completed.stdout
 
 
 def test_one_bad_among_good_ones_is_named(project: Project) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +20,7 @@ from django.db import Error as DatabaseError
 from django.db.backends.utils import CursorWrapper
 
 from . import databases
+from .comparison import Copy, compare, copy
 from .control import Daemon
 from .databases import Database
 from .errors import BackupBad, BackupUnchecked, DaemonError, DaemonUnavailable
@@ -70,21 +72,27 @@ class Verifier:
     def _verify(self, report: Report) -> None:
         database = report.database
         daemon_answers = self._daemon_answers(database)
-        seen = self._newest_txid(database, level="all")
+        before = seen = self._newest_txid(database, level="all")
         moved = False
         mark = self._mark(report)
-        deadline = time.monotonic() + self.timeout
-        while True:
-            # The daemon is not asked to sync: see control.Daemon.
-            with report.timed("replicated"):
-                newest = self._wait_past(database, seen, deadline)
-            if newest is None:
-                raise self._nothing_came(
-                    seen, moved=moved, daemon_answers=daemon_answers
-                )
-            moved, seen, report.txid = True, newest, newest
-            with self._restored(report) as restored:
+        with temporary_directory("verify") as directory:
+            copied = self._copy(report, directory) if daemon_answers else None
+            if copied:
+                seen = copied.txid - 1
+            deadline = time.monotonic() + self.timeout
+            while True:
+                with report.timed("replicated"):
+                    newest = self._wait_past(database, seen, deadline)
+                if newest is None:
+                    raise self._nothing_came(
+                        before, moved=moved, daemon_answers=daemon_answers
+                    )
+                moved, seen, report.txid = True, newest, newest
+                restored = directory / "restored.sqlite3"
+                same = self._restore(report, restored, copied)
                 if self._holds(report, restored, mark):
+                    if copied and same:
+                        self._compare(report, copied, restored)
                     return
 
     def _daemon_answers(self, database: Database) -> bool:
@@ -161,30 +169,65 @@ class Verifier:
                 "let this user write."
             ) from error
 
-    @contextmanager
-    def _restored(self, report: Report) -> Iterator[Path]:
-        """Restore into a directory that goes away with the block."""
+    def _copy(self, report: Report, directory: Path) -> Copy | None:
+        """Copy the database to compare it, ``None`` where that cannot be done."""
         database = report.database
-        with temporary_directory("verify") as directory:
-            needed = database.path.stat().st_size
-            if shutil.disk_usage(directory).free < needed:
-                raise BackupUnchecked(
-                    f"Restoring needs {needed:,} bytes in {directory}, which has less: "
-                    "point TMPDIR at a larger disk."
+        assert self.socket is not None
+        if shutil.disk_usage(directory).free < 2 * database.path.stat().st_size:
+            report.not_compared = f"{directory.parent} has no space for a second copy"
+            return None
+        destination = directory / "copied.sqlite3"
+        try:
+            with report.timed("copied"), self._cursor(database) as cursor:
+                return copy(
+                    cursor,
+                    database.path,
+                    destination,
+                    socket=self.socket,
+                    timeout=self.timeout,
                 )
-            restored = directory / "restored.sqlite3"
-            words = ["restore", "-o", os.fspath(restored), str(database.path)]
+        except (DatabaseError, DaemonError, DaemonUnavailable, sqlite3.Error) as error:
+            report.not_compared = str(error)
+            return None
+
+    def _restore(self, report: Report, restored: Path, copied: Copy | None) -> bool:
+        """Restore what was copied, or else the newest state; return whether it is that.
+
+        The replica may have compacted away the file that ends with the copy's TXID.
+        """
+        database = report.database
+        at_copy = [["-txid", f"{copied.txid:016x}"]] if copied else []
+        status, reason = 1, ""
+        # A file may be compacted away between a restore's listing and its reading.
+        for moment in [*at_copy, [], []]:
+            restored.unlink(missing_ok=True)
+            needed = database.path.stat().st_size
+            if shutil.disk_usage(restored.parent).free < needed:
+                raise BackupUnchecked(
+                    f"Restoring needs {needed:,} bytes in {restored.parent}, which has "
+                    "less: point TMPDIR at a larger disk."
+                )
+            words = ["restore", *moment, "-o", os.fspath(restored), str(database.path)]
             with report.timed("restored"):
                 status, _, reason = self.ask(words)
-                if status != 0:
-                    # A file may have been compacted away between the restore's
-                    # listing and its reading.
-                    status, _, reason = self.ask(words)
-            if status != 0:
-                if not self._newest_txid(database, level="all"):
-                    raise BackupUnchecked(_NO_BACKUP)
-                raise BackupBad(f"The replica cannot be restored: {explain(reason)}")
-            yield restored
+            if status == 0:
+                if copied and not moment:
+                    report.not_compared = "the replica has compacted that transaction"
+                return moment in at_copy
+        if not self._newest_txid(database, level="all"):
+            raise BackupUnchecked(_NO_BACKUP)
+        raise BackupBad(f"The replica cannot be restored: {explain(reason)}")
+
+    def _compare(self, report: Report, copied: Copy, restored: Path) -> None:
+        with report.timed("compared"):
+            difference = compare(copied.path, restored)
+        if difference:
+            raise BackupBad(
+                "What was restored is sound, but not what the database was at that "
+                f"transaction: {difference}. Stop the daemon, run `manage.py litestream "
+                "replicate -once -force-snapshot`, and start it again."
+            )
+        report.compared = True
 
     def _holds(self, report: Report, restored: Path, mark: Mark) -> bool:
         """Check the restored database's integrity and look for the mark."""

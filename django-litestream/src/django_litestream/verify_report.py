@@ -25,7 +25,9 @@ class Report:
     """What was found out about one database's backup.
 
     ``steps`` maps what was done to how long it took, in seconds. ``txid`` is the
-    newest transaction known to be in the replica.
+    newest transaction known to be in the replica. ``compared`` tells whether each page
+    of the restored database was found to be the database's, ``not_compared`` why none
+    was looked at.
     """
 
     database: Database
@@ -33,6 +35,8 @@ class Report:
     reason: str = ""
     steps: dict[str, float] = field(default_factory=dict)
     txid: int | None = None
+    compared: bool = False
+    not_compared: str = "no daemon answers"
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``verify -json`` prints; times are in seconds."""
@@ -42,6 +46,7 @@ class Report:
             "status": self.verdict.name.lower(),
             "reason": self.reason or None,
             "txid": self._txid,
+            "compared": self.compared,
             "steps": {step: round(took, 3) for step, took in self.steps.items()},
         }
 
@@ -49,8 +54,13 @@ class Report:
         steps = "".join(
             f"\n  {step:<24} {took:7.3f} s" for step, took in self.steps.items()
         )
-        outcome = (
-            self.reason or f"the newest commit can be restored (TXID {self._txid})"
+        pages = (
+            "and every page is the same"
+            if self.compared
+            else f"its pages were not compared: {self.not_compared}"
+        )
+        outcome = self.reason or (
+            f"the newest commit can be restored (TXID {self._txid}), {pages}"
         )
         return f"{self.database.label}: {self.verdict.name.lower()}: {outcome}{steps}"
 

@@ -1,0 +1,79 @@
+"""Commits that Litestream 0.5.17 would pass over when it is started again.
+
+What is committed while Litestream does not run goes to the end of the WAL it knows.
+Once SQLite has checkpointed that, the next commit begins the WAL anew, and overwrites
+it from its beginning. If the end of what Litestream had read is still there, Litestream
+goes on from the new beginning and never looks at what stood behind that end: its pages
+stay as they were in every later backup, without a word. A WAL that is empty instead
+has it take a snapshot, which holds everything.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+from .errors import ConfigurationError
+
+# How long readers are waited for, and how long at a time, as writers wait with them.
+_PATIENCE = 30.0
+_LONGEST_LOCK = 0.5
+
+# Where the two salts of a WAL are: in its own header
+# (https://www.sqlite.org/fileformat2.html#the_write_ahead_log), and in the header of
+# the LTX files that were cut from it (https://github.com/superfly/ltx).
+_WAL_SALTS = slice(16, 24)
+_LTX_SALTS = slice(64, 72)
+
+
+def empty_if_restarted(database: Path, metadata: Path | None = None) -> None:
+    """Empty the WAL of ``database`` if it is another than Litestream has read.
+
+    To be called before Litestream opens the database. ``metadata`` is the directory of
+    what Litestream keeps of it, beside it by default. Waits for transactions that read,
+    and raises ``ConfigurationError`` where one of them does not end, or where the
+    database cannot be written to.
+    """
+    metadata = metadata or database.with_name(f".{database.name}-litestream")
+    wal = database.with_name(f"{database.name}-wal")
+    if not metadata.is_dir() or not (salts := _read(wal, _WAL_SALTS)):
+        return
+    known = sorted((metadata / "ltx" / "0").glob("*.ltx"))
+    if known and _read(known[-1], _LTX_SALTS) == salts:
+        return
+    try:
+        emptied = _empty(database)
+    except sqlite3.Error as error:
+        raise ConfigurationError(
+            f"The WAL of {database} cannot be checkpointed ({error}), and Litestream "
+            "would pass over what was committed while it did not run: let this user "
+            "write there."
+        ) from error
+    if not emptied:
+        raise ConfigurationError(
+            f"A transaction has been reading {database} for {_PATIENCE:g} s, and "
+            "Litestream would pass over what was committed while it did not run: end "
+            "that transaction, and start again."
+        )
+
+
+def _empty(database: Path) -> bool:
+    uri = f"{database.absolute().as_uri()}?mode=rw"
+    deadline = time.monotonic() + _PATIENCE
+    with closing(sqlite3.connect(uri, uri=True, timeout=_LONGEST_LOCK)) as connection:
+        while True:
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if not busy or time.monotonic() > deadline:
+                return not busy
+            time.sleep(_LONGEST_LOCK)
+
+
+def _read(file: Path, place: slice) -> bytes:
+    """Return the bytes at ``place``; none where the file is not there or shorter."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(place.stop)[place]
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,140 @@
+"""What is committed while no daemon runs is in the backup of the next one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from django_litestream import restarted_wal
+from django_litestream.errors import ConfigurationError
+from django_litestream.restarted_wal import empty_if_restarted
+
+from .project import Project
+
+CHANGED = "changed while nothing replicated"
+
+
+@contextmanager
+def kept_open(database: Path) -> Iterator[sqlite3.Connection]:
+    """A web worker's connection: the WAL stays when Litestream ends."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("SELECT count(*) FROM note").fetchone()
+        yield connection
+
+
+def change(connection: sqlite3.Connection) -> None:
+    """Commit a change, checkpoint it as SQLite does by itself, begin the WAL anew."""
+    connection.execute("UPDATE note SET text = ? WHERE number = 5", (CHANGED,))
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    connection.execute("INSERT INTO note (text) VALUES ('more')")
+
+
+def texts(database: Path) -> list[tuple[int, str]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT number, text FROM note").fetchall()
+
+
+def restored_texts(project: Project) -> list[tuple[int, str]]:
+    assert project.restored_rows()
+    return texts(project.directory / "restored.sqlite3")
+
+
+def wal_size(database: Path) -> int:
+    return database.with_name(f"{database.name}-wal").stat().st_size
+
+
+def restart(project: Project, connection: sqlite3.Connection) -> None:
+    with project.replicating():
+        connection.executemany(
+            "INSERT INTO note (text) VALUES (?)", [("x" * 50,)] * 300
+        )
+        assert project.run("verify").returncode == 0
+    change(connection)
+    with project.replicating():
+        assert project.run("verify").returncode == 0
+
+
+def start_and_stop(project: Project, connection: sqlite3.Connection) -> None:
+    with project.replicating():
+        connection.executemany(
+            "INSERT INTO note (text) VALUES (?)", [("x" * 50,)] * 300
+        )
+        assert project.run("verify").returncode == 0
+        assert project.run("stop", "default").returncode == 0
+        change(connection)
+        assert project.run("start", "default").returncode == 0
+        assert project.run("verify").returncode == 0
+
+
+def once(project: Project, connection: sqlite3.Connection) -> None:
+    for _ in range(3):
+        connection.executemany("INSERT INTO note (text) VALUES (?)", [("x" * 50,)] * 99)
+        assert project.run("replicate", "-once").returncode == 0
+    change(connection)
+    assert project.run("replicate", "-once").returncode == 0
+
+
+def without_settings(project: Project, connection: sqlite3.Connection) -> None:
+    words = ("replicate", "-once", "default", project.replica.as_uri())
+    for _ in range(3):
+        connection.executemany("INSERT INTO note (text) VALUES (?)", [("x" * 50,)] * 99)
+        assert project.run(*words).returncode == 0
+    change(connection)
+    assert project.run(*words).returncode == 0
+
+
+@pytest.mark.parametrize("way", [restart, start_and_stop, once, without_settings])
+def test_what_is_committed_meanwhile_is_restored(
+    project: Project, way: Callable[[Project, sqlite3.Connection], None]
+) -> None:
+    with kept_open(project.database) as connection:
+        way(project, connection)
+        there = texts(project.database)
+    restored = restored_texts(project)
+    assert (5, CHANGED) in there
+    assert restored == there
+
+
+def test_a_wal_that_goes_on_is_left_alone(project: Project) -> None:
+    with kept_open(project.database) as connection:
+        with project.replicating():
+            connection.execute("INSERT INTO note (text) VALUES ('more')")
+            assert project.run("verify").returncode == 0
+        connection.execute("INSERT INTO note (text) VALUES ('meanwhile')")
+        before = wal_size(project.database)
+        empty_if_restarted(project.database)
+        assert wal_size(project.database) == before > 0
+        with project.replicating():
+            assert project.run("verify").returncode == 0
+        there = texts(project.database)
+    assert restored_texts(project) == there
+
+
+def test_a_database_that_nothing_has_replicated_is_left_alone(project: Project) -> None:
+    with kept_open(project.database) as connection:
+        connection.execute("INSERT INTO note (text) VALUES ('more')")
+        before = wal_size(project.database)
+        empty_if_restarted(project.database)
+        assert wal_size(project.database) == before > 0
+
+
+def test_a_reader_that_does_not_end_is_told_of(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restarted_wal, "_PATIENCE", 1.0)
+    with kept_open(project.database) as connection:
+        restart(project, connection)
+        change(connection)
+        with kept_open(project.database) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM note").fetchone()
+            connection.execute("INSERT INTO note (text) VALUES ('more')")
+            with pytest.raises(ConfigurationError, match="end that transaction"):
+                empty_if_restarted(project.database)
+            reader.execute("ROLLBACK")
+        empty_if_restarted(project.database)
+        assert wal_size(project.database) == 0
