@@ -190,7 +190,8 @@ def _hydrate(places: dict[str, Place], copies: Path) -> dict[str, float]:
         copy = copies / f"{len(taken)}.db"
         reader = BySQLite3(REPLICA, str(copy))
         taken[hydrated] = place.call(hydrate, reader)
-        copy.unlink()
+        # Litestream removes it where the connection was closed too soon after the end.
+        copy.unlink(missing_ok=True)
         place.call(keep_hydrated, reader)
         places[hydrated] = Place(call=place.call, reader=reader, files=())
     return taken
