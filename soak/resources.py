@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,10 +104,10 @@ def sampling(
                             samples.setdefault(kind, Samples()).uses.append(use)
                             print(f"{time.time():.0f} {kind} {pid}: {use}", file=lines)
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        is_over.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as thread:
+        looked = thread.submit(look)
+        try:
+            yield samples
+        finally:
+            is_over.set()
+            looked.result()
