@@ -13,7 +13,7 @@ from . import process
 from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError, DaemonRunning
-from .restarted_wal import empty_if_restarted
+from .restarted_wal import empty_if_restarted, refuse_if_restarted
 
 SYNC_IS_NOT_SAFE = (
     "After a sync over the control socket Litestream 0.5.17 may lose commits of a "
@@ -39,29 +39,35 @@ def check(configuration: Configuration) -> None:
                 _try_writing(path, entry.get("path") or entry["dir"])
 
 
-def empty_restarted_wals(configuration: Configuration | None, words: list[str]) -> None:
-    """Have Litestream see what was committed while it did not run.
+def prepare(
+    configuration: Configuration, subcommand: str, words: Sequence[str]
+) -> None:
+    """Have Litestream see what was committed while it did not replicate.
 
-    ``words`` are those of a subcommand that opens databases, which it may name; with
-    ``configuration`` those of the settings are opened. Raises ``ConfigurationError``:
-    see ``restarted_wal``.
+    ``words`` are those of ``subcommand``, which may name databases; ``replicate``
+    without any opens those of ``configuration``, which is that of the settings, ``None``
+    where it does not count. Raises ``ConfigurationError``: see ``restarted_wal``.
     """
-    named = {path: None for path in map(Path, words) if path.is_file()}
-    for path, metadata in {**named, **_configured(configuration)}.items():
-        empty_if_restarted(path, metadata)
+    metadata = _metadata(configuration) if configuration else {}
+    named = [path for path in map(Path, words) if path.is_file()]
+    match subcommand:
+        case "replicate" | "register":
+            for path in named or metadata:
+                empty_if_restarted(path, metadata.get(path))
+        case "start":
+            for path in named:
+                refuse_if_restarted(path, metadata.get(path))
 
 
-def _configured(configuration: Configuration | None) -> dict[Path, Path | None]:
+def _metadata(configuration: Configuration) -> dict[Path, Path | None]:
     """Return where Litestream keeps what it knows of each database, if not beside it."""
-    if configuration is None:
-        return {}
     places: dict[Path, Path | None] = {
         one.path: None for one in configuration.directory_files()
     }
     for entry in configuration.mapping["dbs"]:
         if path := entry.get("path"):
-            metadata = entry.get("meta-path")
-            places[Path(path)] = Path(metadata) if metadata else None
+            place = entry.get("meta-path")
+            places[Path(path)] = Path(place) if place else None
     return places
 
 

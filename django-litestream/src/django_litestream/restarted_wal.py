@@ -36,12 +36,8 @@ def empty_if_restarted(database: Path, metadata: Path | None = None) -> None:
     and raises ``ConfigurationError`` where one of them does not end, or where the
     database cannot be written to.
     """
-    metadata = metadata or database.with_name(f".{database.name}-litestream")
-    wal = database.with_name(f"{database.name}-wal")
-    if not metadata.is_dir() or not (salts := _read(wal, _WAL_SALTS)):
-        return
-    known = sorted((metadata / "ltx" / "0").glob("*.ltx"))
-    if known and _read(known[-1], _LTX_SALTS) == salts:
+    salts = _read(_wal(database), _WAL_SALTS)
+    if not salts or _known_salts(database, metadata) in (None, salts):
         return
     try:
         emptied = _empty(database)
@@ -57,6 +53,37 @@ def empty_if_restarted(database: Path, metadata: Path | None = None) -> None:
             "Litestream would pass over what was committed while it did not run: end "
             "that transaction, and start again."
         )
+
+
+def refuse_if_restarted(database: Path, metadata: Path | None = None) -> None:
+    """Raise ``ConfigurationError`` where a daemon that knows ``database`` must not go on.
+
+    To be called before a running daemon starts with it again. It takes a WAL that is
+    empty for one that it has emptied itself, so nothing but its end helps.
+    """
+    known = _known_salts(database, metadata)
+    if known is not None and known != _read(_wal(database), _WAL_SALTS):
+        raise ConfigurationError(
+            f"The WAL of {database} was begun anew while the daemon did not replicate "
+            "it, and `start` would pass over commits: restart `manage.py litestream "
+            "replicate` instead."
+        )
+
+
+def _wal(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
+def _known_salts(database: Path, metadata: Path | None) -> bytes | None:
+    """Return the salts of the WAL that Litestream has read last.
+
+    ``None`` where it has never seen the database, nothing where it has forgotten them.
+    """
+    metadata = metadata or database.with_name(f".{database.name}-litestream")
+    if not metadata.is_dir():
+        return None
+    files = sorted((metadata / "ltx" / "0").glob("*.ltx"))
+    return _read(files[-1], _LTX_SALTS) if files else b""
 
 
 def _empty(database: Path) -> bool:

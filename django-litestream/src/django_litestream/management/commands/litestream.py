@@ -94,10 +94,10 @@ class Command(BaseCommand):
         if subcommand == "replicate" and configuration:
             daemon.check(configuration)
             arguments = daemon.with_first_sync(configuration, arguments)
-        if subcommand in {"register", "replicate", "start"}:
-            daemon.empty_restarted_wals(
-                configuration if subcommand == "replicate" else None, arguments[1:]
-            )
+        if subcommand == "replicate":
+            daemon.prepare(configuration, subcommand, arguments[1:])
+        elif subcommand in {"register", "start"}:
+            daemon.prepare(config.build(), subcommand, arguments[1:])
         if subcommand == "replicate" and self._from_shell and process.CAN_BECOME:
             litestream.become(arguments)
         litestream.run(
