@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import reprlib
 import socket
+import time
+from collections.abc import Buffer
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
-import httpx
-
 from .errors import DaemonError, DaemonUnavailable
+from .txids import GREATEST_TXID
+
+# Of an answer, in bytes: what the daemon lists 50,000 databases in.
+_LONGEST_ANSWER = 16 * 1024 * 1024
+# Of what the daemon says of a failure, in characters.
+_LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,33 +51,25 @@ class Progress:
 class Daemon:
     """The daemon that listens on a control socket.
 
-    ``timeout`` (seconds) bounds each call. Every call raises
-    ``DaemonUnavailable`` where nothing answers in time and ``DaemonError`` where
-    the daemon refuses or its answer makes no sense.
+    ``timeout`` (seconds) bounds each call, however slowly its answer comes. Every
+    call raises ``DaemonUnavailable`` where nothing answers in time and
+    ``DaemonError`` where the daemon refuses or its answer makes no sense.
     """
 
     def __init__(self, path: Path, *, timeout: float = 10.0) -> None:
         self.socket = path
         self._timeout = timeout
-        self._client = httpx.Client(
-            base_url="http://litestream",
-            transport=httpx.HTTPTransport(uds=os.fspath(path)),
-            timeout=timeout,
-            trust_env=False,
-        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._client.close()
+        """Nothing is kept open from one call to the next."""
 
     def info(self) -> Info:
         """Ask which Litestream runs, in which process."""
         answer = self._ask("/info")
-        return Info(
-            version=_field(answer, "version", str), pid=_field(answer, "pid", int)
-        )
+        return Info(version=_field(answer, "version", str), pid=_number(answer, "pid"))
 
     def databases(self) -> tuple[ManagedDatabase, ...]:
         """Return the databases the daemon manages."""
@@ -88,7 +89,7 @@ class Daemon:
         It cuts once a second: commits of the last second may have no TXID yet.
         """
         answer = self._ask(f"/txid?{urlencode({'path': os.fspath(database)})}")
-        return _field(answer, "txid", int)
+        return _number(answer, "txid")
 
     def sync(self, database: Path) -> Progress:
         """Have the database's WAL cut now; return how far that and the replica are.
@@ -101,59 +102,92 @@ class Daemon:
         """
         answer = self._ask("/sync", tell={"path": os.fspath(database)})
         return Progress(
-            txid=_field(answer, "txid", int),
-            replicated_txid=_field(answer, "replicated_txid", int),
+            txid=_number(answer, "txid"),
+            replicated_txid=_number(answer, "replicated_txid"),
         )
 
     def _ask(self, path: str, *, tell: dict[str, str] | None = None) -> dict[str, Any]:
-        self._try_connecting()
+        status, content = self._exchange(path, tell)
         try:
-            if tell is None:
-                response = self._client.get(path)
-            else:
-                response = self._client.post(path, json=tell)
-        except httpx.TimeoutException as error:
-            raise DaemonUnavailable(
-                f"The daemon on {self.socket} gave no answer within "
-                f"{self._timeout:g} s: look at its log."
-            ) from error
-        except httpx.HTTPError as error:
-            raise DaemonError(
-                f"What answers on {self.socket} is not a Litestream daemon: {error}."
-            ) from error
-        try:
-            answer = response.json()
-        except ValueError:
+            answer = json.loads(content)
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise DaemonError(
                 f"What answers on {self.socket} is not a Litestream daemon: "
-                f"{path} gave status {response.status_code} and no JSON."
+                f"{path} gave status {status} and no JSON."
             )
-        if response.is_error:
-            reason = (
-                answer.get("details") or answer.get("error") or response.status_code
-            )
-            raise DaemonError(str(reason), status=response.status_code)
+        if status >= 400:
+            said = [answer.get("details"), answer.get("error"), str(status)]
+            lines = (_line(one) for one in said if isinstance(one, str))
+            raise DaemonError(next(filter(None, lines)), status=status)
         return answer
 
-    def _try_connecting(self) -> None:
-        """Find out that nobody listens; httpcore leaves its socket open if so."""
+    def _exchange(self, path: str, tell: dict[str, str] | None) -> tuple[int, bytes]:
+        connection = HTTPConnection("litestream")
+        connection.sock = self._connect()
+        try:
+            if tell is None:
+                connection.request("GET", path)
+            else:
+                headers = {"Content-Type": "application/json"}
+                connection.request("POST", path, json.dumps(tell), headers)
+            with connection.getresponse() as response:
+                # What is longer, or breaks off, is no JSON.
+                return response.status, response.read(_LONGEST_ANSWER)
+        except TimeoutError as error:
+            raise DaemonUnavailable(
+                f"The daemon on {self.socket} gave no answer within "
+                f"{self._timeout:g} s: look at its log."
+            ) from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise DaemonError(
+                f"What answers on {self.socket} is not a Litestream daemon: "
+                f"{_line(str(error))}."
+            ) from error
+        finally:
+            connection.close()
+
+    def _connect(self) -> socket.socket:
         if not has_unix_sockets():
             raise DaemonUnavailable(
                 "Python has no Unix sockets on this system, so the daemon cannot be "
                 "asked from here."
             )
+        connected = _PunctualSocket(self._timeout)
         try:
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(self._timeout)
-                probe.connect(os.fspath(self.socket))
+            connected.connect(os.fspath(self.socket))
         except OSError as error:
+            connected.close()
             raise DaemonUnavailable(
                 f"No daemon answers on {self.socket} ({error.strerror or error}): start "
                 "it with `manage.py litestream replicate`; if it runs, give both sides "
                 "the same settings.LITESTREAM['socket']['path']."
             ) from error
+        return connected
+
+
+class _PunctualSocket(socket.socket):
+    """A Unix socket that waits for ``seconds``, all its waits taken together."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(socket.AF_UNIX)
+        self._deadline = time.monotonic() + seconds
+        self.settimeout(seconds)
+
+    def sendall(self, data: Buffer, flags: int = 0) -> None:
+        self._wait_no_longer()
+        super().sendall(data, flags)
+
+    def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
+        self._wait_no_longer()
+        return super().recv_into(buffer, nbytes, flags)
+
+    def _wait_no_longer(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self.settimeout(left)
 
 
 def has_unix_sockets() -> bool:
@@ -161,10 +195,29 @@ def has_unix_sockets() -> bool:
     return hasattr(socket, "AF_UNIX")
 
 
+def _number(answer: Any, name: str) -> int:
+    """Return a field that is a TXID, or another number that is as large at most."""
+    number = _field(answer, name, int)
+    if isinstance(number, bool) or not 0 <= number <= GREATEST_TXID:
+        raise _lacking(answer, name)
+    return number
+
+
 def _field[T](answer: Any, name: str, kind: type[T]) -> T:
     value = answer.get(name) if isinstance(answer, dict) else None
     if not isinstance(value, kind):
-        raise DaemonError(
-            f"The daemon's answer has no '{name}' as Litestream 0.5 gives it: {answer}."
-        )
+        raise _lacking(answer, name)
     return value
+
+
+def _lacking(answer: Any, name: str) -> DaemonError:
+    return DaemonError(
+        f"The daemon's answer has no '{name}' as Litestream 0.5 gives it: "
+        f"{reprlib.repr(answer)}."
+    )
+
+
+def _line(reason: str) -> str:
+    """Return a reason as one line that is not too long."""
+    line = " ".join(reason.split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."

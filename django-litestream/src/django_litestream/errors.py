@@ -9,6 +9,7 @@ LitestreamError
 ├── UnknownDatabase     neither an alias nor a path
 ├── NotASQLiteFile      an alias Litestream cannot replicate
 ├── ConfigurationError  settings that ask for what cannot be
+├── ListingFailed       the files of a replica could not be listed
 ├── MomentNotHeld       a moment before the oldest backup
 ├── PrivateFileError    no place for the configuration file
 ├── DaemonError         the daemon refused or talked nonsense
@@ -65,6 +66,10 @@ class NotASQLiteFile(LitestreamError):
 
 class ConfigurationError(LitestreamError):
     """The settings, each right by itself, ask for something that cannot be."""
+
+
+class ListingFailed(LitestreamError):
+    """A replica could not be listed; the message is the reason, empty if unknown."""
 
 
 class MomentNotHeld(LitestreamError, ValueError):

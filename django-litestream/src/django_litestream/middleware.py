@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -15,14 +15,15 @@ from django.http.response import HttpResponseBase
 from .conf import app_settings
 from .routing import UnitOfWork, begin_unit
 from .topology import topology
+from .txids import GREATEST_TXID
 from .write_txids import txid_of_commits
 
 COOKIE = "litestream"
 
 # How long a client's writes are remembered, in seconds.
 _KEEP = 86_400
-# What no replica ever reaches: Litestream's TXIDs have 63 bits at the most.
-_NEVER = 2**63
+# In a TXID's place, with the second it begins in added to it: no replica reaches that.
+_PIN = GREATEST_TXID + 1
 
 
 class LitestreamMiddleware:
@@ -79,25 +80,25 @@ def _salt() -> str:
 
 def _read(request: HttpRequest) -> dict[str, int]:
     """Return the TXIDs of the cookie by primary; none of a cookie that is not ours."""
-    needed = _unsigned(request, _KEEP)
-    # A cookie's time leaves out the fraction of the second.
-    pinned_for = app_settings.pin_seconds + 1
-    if _NEVER in needed.values() and not _unsigned(request, pinned_for):
-        return {alias: txid for alias, txid in needed.items() if txid != _NEVER}
-    return needed
-
-
-def _unsigned(request: HttpRequest, max_age: float) -> dict[str, int]:
     try:
-        value = request.get_signed_cookie(
-            COOKIE, salt=_salt(), max_age=timedelta(seconds=max_age)
-        )
+        value = request.get_signed_cookie(COOKIE, salt=_salt(), max_age=_KEEP)
     except (KeyError, signing.BadSignature):
         return {}
     assert value is not None
     txids = (int(txid, 16) for txid in value.split("."))
     named = zip(sorted(topology().routed), txids, strict=True)
-    return {alias: txid for alias, txid in named if txid}
+    return {alias: txid for alias, txid in named if txid and not _is_over(txid)}
+
+
+def _is_over(txid: int) -> bool:
+    """Whether this is a pin that has ended, or was set by a clock that was ahead."""
+    age = time.time() - (txid - _PIN)
+    return txid >= _PIN and abs(age) > _longest_pin()
+
+
+def _longest_pin() -> float:
+    # A pin leaves out the fraction of the second it begins in.
+    return min(app_settings.pin_seconds + 1, _KEEP)
 
 
 def _remember(
@@ -112,13 +113,13 @@ def _remember(
     # other threads of this one, poll for themselves and may have less.
     needed = dict(unit.needed)
     for alias, txid in written.items():
-        needed[alias] = txid or _NEVER
-    pinned_only = set(needed.values()) == {_NEVER}
+        needed[alias] = txid or _PIN + int(time.time())
+    pinned_only = min(needed.values()) >= _PIN
     response.set_signed_cookie(
         COOKIE,
         ".".join(f"{needed.get(alias, 0):x}" for alias in sorted(topology().routed)),
         salt=_salt(),
-        max_age=int(app_settings.pin_seconds) + 1 if pinned_only else _KEEP,
+        max_age=int(_longest_pin()) if pinned_only else _KEEP,
         secure=request.is_secure(),
         httponly=True,
         samesite="Lax",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -16,9 +17,9 @@ from django.utils import timezone
 
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
 from .db.backends.sqlite_vfs.travels import travels
-from .errors import MomentNotHeld
+from .errors import ListingFailed, MomentNotHeld
 from .replicas import Replica
-from .vfs.listing import ListingFailed, list_files
+from .vfs.listing import list_files
 
 _AGO = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s+ago\s*", re.IGNORECASE)
 _UNITS = {
@@ -29,6 +30,7 @@ _UNITS = {
     **dict.fromkeys(("w", "week"), timedelta(weeks=1)),
 }
 _LONGEST_LISTING = 10.0
+_shown = reprlib.Repr(maxstring=200, maxother=200).repr
 _number = itertools.count(1)
 
 
@@ -74,12 +76,18 @@ def as_moment(when: datetime | timedelta | str) -> datetime:
     Raises ``ValueError`` for what means none.
     """
     now = datetime.now(UTC)
-    moment = _parsed(when, now)
-    if moment.tzinfo is None:
-        moment = timezone.make_aware(moment)
+    try:
+        moment = _parsed(when, now)
+        if timezone.is_naive(moment):
+            moment = timezone.make_aware(moment)
+        moment = moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(
+            f"{_shown(when)} is beyond all that a datetime holds."
+        ) from None
     if moment > now:
-        raise ValueError(f"{when!r} has not come yet: give a moment of the past.")
-    return moment.astimezone(UTC)
+        raise ValueError(f"{_shown(when)} has not come yet: give a moment of the past.")
+    return moment
 
 
 def oldest_moment(replica: Replica) -> datetime | None:
@@ -93,8 +101,11 @@ def oldest_moment(replica: Replica) -> datetime | None:
         return None
     # A state can be read from the first file on that holds the whole database.
     whole = [file.written_at for file in files if file.min_txid == 1]
-    # Litestream leaves out the fraction of the second.
-    return min(whole) + timedelta(seconds=1) if whole else None
+    try:
+        # Litestream leaves out the fraction of the second.
+        return min(whole) + timedelta(seconds=1) if whole else None
+    except OverflowError:
+        return None
 
 
 def _parsed(when: datetime | timedelta | str, now: datetime) -> datetime:
@@ -114,7 +125,7 @@ def _parsed(when: datetime | timedelta | str, now: datetime) -> datetime:
                 f"A datetime, a timedelta or text is expected, not {type(when).__name__}."
             )
     raise ValueError(
-        f"{when!r} is no moment: give one such as '2025-01-31T12:00:00' or '1 hour ago'."
+        f"{_shown(when)} is no moment: give one such as '2025-01-31T12:00:00' or '1 hour ago'."
     )
 
 

@@ -29,6 +29,9 @@ _URL = "a replica's URL such as 's3://bucket/path'"
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+# In seconds: Go and Python wait for as many nanoseconds as 64 bits hold.
+_SHORTEST_WAIT = 1e-6
+_LONGEST_WAIT = 1e9
 _DEFAULT_PIN_SECONDS = 15.0
 _DEFAULT_MAX_LAG_SECONDS = 60.0
 
@@ -238,7 +241,11 @@ def _seconds(value: Any) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max
+    )
 
 
 def _is_url(value: Any) -> bool:
@@ -246,11 +253,11 @@ def _is_url(value: Any) -> bool:
 
 
 def _is_duration(value: Any) -> bool:
-    return 0 < _seconds(value) < math.inf
+    return _SHORTEST_WAIT <= _seconds(value) <= _LONGEST_WAIT
 
 
 def _is_lag(value: Any) -> bool:
-    return value is None or (_is_number(value) and 0 < value < math.inf)
+    return value is None or (_is_number(value) and value > 0)
 
 
 def _is_flag(value: Any) -> bool:
@@ -266,7 +273,7 @@ _LAG = (_is_lag, "a number of seconds or None")
 _GENERAL = {
     "max_lag_seconds": _LAG,
     "pin_seconds": (
-        lambda value: _is_number(value) and 0 <= value < math.inf,
+        lambda value: _is_number(value) and value >= 0,
         "a number of seconds",
     ),
 }

@@ -97,5 +97,5 @@ def _forget(**kwargs: Any) -> None:
 
 setting_changed.connect(_forget)
 if hasattr(os, "register_at_fork"):
-    # A child must not speak on the connections of its parent.
+    # A call of the parent's that is under way never ends in a child.
     os.register_at_fork(after_in_child=_forget)

@@ -8,12 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from ..errors import ListingFailed
 from .environment import initial_environment
-from .listing import ListingFailed, list_files
+from .listing import list_files
 
 NO_BACKUP = (
     "there is no backup there yet: run `manage.py litestream replicate`, or correct the "
     "URL"
+)
+
+_NO_URL = (
+    "its URL cannot be read: percent-encode its user, password and path, '[' as '%5B' "
+    "for example"
 )
 
 # Litestream's S3 client tries for two minutes to reach a server that is not there.
@@ -34,9 +40,13 @@ def diagnose(url: str) -> str:
 
     Empty where nothing is found to be wrong. Takes a few seconds at most.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "file" and (missing := _missing_directory(parts.path)):
-        return missing
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "file" and (missing := _missing_directory(parts.path)):
+            return missing
+    except ValueError:
+        # What Python says may hold a piece of a password.
+        return _NO_URL
     if refused := _refused(url, initial_environment() or os.environ):
         return refused
     try:
@@ -60,7 +70,12 @@ def _missing_directory(path: str) -> str:
             f"Litestream looks for {looked_for} in place of {meant}: keep the replica "
             "where the path needs no escapes in a URL"
         )
-    return f"there is no directory {meant}"
+    return f"there is no directory {_in_a_line(meant)}"
+
+
+def _in_a_line(path: Path) -> str:
+    text = str(path)
+    return text if text.isprintable() else repr(text)
 
 
 def _refused(url: str, environ: Mapping[str, str]) -> str:
@@ -73,6 +88,8 @@ def _refused(url: str, environ: Mapping[str, str]) -> str:
     except OSError as error:
         host, port = address
         return f"nothing answers at {host}:{port} ({error.strerror or error})"
+    except UnicodeError:
+        return f"{address[0]!r} is no name of a host"
     return ""
 
 

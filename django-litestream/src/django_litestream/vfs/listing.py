@@ -10,17 +10,15 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from .. import binaries
-from ..errors import BinaryNotFound
+from ..errors import BinaryNotFound, ListingFailed
 from ..reasons import explain
 from ..redaction import redact, redact_url, url_secrets
+from ..txids import parse_txid
 from .environment import initial_environment
-
-
-class ListingFailed(Exception):
-    """A replica could not be listed; the message is the reason, empty if unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +47,8 @@ def list_files(url: str, timeout: float) -> list[LTXFile]:
             timeout=timeout,
             check=False,
         )
-    except (BinaryNotFound, OSError):
+    except (BinaryNotFound, OSError, ValueError):
+        # What holds a NUL can be given to no command.
         raise ListingFailed from None
     except subprocess.TimeoutExpired:
         raise ListingFailed(
@@ -58,11 +57,45 @@ def list_files(url: str, timeout: float) -> list[LTXFile]:
     if listed.returncode:
         reason = explain(listed.stderr.removeprefix("Error: "))
         raise ListingFailed(redact(reason, url_secrets(url)).rstrip("."))
-    return [
-        LTXFile(
-            min_txid=int(file["min_txid"], 16),
-            max_txid=int(file["max_txid"], 16),
-            written_at=datetime.fromisoformat(file["timestamp"]),
-        )
-        for file in json.loads(listed.stdout or "null") or []
-    ]
+    return read_listing(listed.stdout)
+
+
+def read_listing(printed: str) -> list[LTXFile]:
+    """Return the files that ``ltx -json`` has ``printed``.
+
+    Raises ``ListingFailed`` where that is anything else.
+    """
+    try:
+        return _files(json.loads(printed or "null"))
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise ListingFailed(
+            "what `litestream ltx -json` printed is no list of files: see that it is "
+            "Litestream 0.5"
+        ) from error
+
+
+def _files(listed: Any) -> list[LTXFile]:
+    match listed:
+        case None:
+            return []
+        case list():
+            return [_file(entry) for entry in listed]
+    raise ValueError("This is no list.")
+
+
+def _file(entry: Any) -> LTXFile:
+    match entry:
+        case {"min_txid": str(first), "max_txid": str(last), "timestamp": str(time)}:
+            return LTXFile(
+                min_txid=parse_txid(first),
+                max_txid=parse_txid(last),
+                written_at=_moment(time),
+            )
+    raise ValueError("This is no file.")
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("Litestream tells the time zone.")
+    return moment.astimezone(UTC)

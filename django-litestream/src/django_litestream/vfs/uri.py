@@ -26,8 +26,13 @@ def connection_uri(name: str, replica: Replica) -> str:
     """Return the ``NAME`` with all that the VFS is to know of ``replica``."""
     parameters = {
         "replica_url": replica.url,
-        "poll_interval": f"{replica.poll_interval:g}s",
+        "poll_interval": _duration(replica.poll_interval),
     }
     if replica.cache_size is not None:
         parameters["cache_size"] = str(replica.cache_size)
     return f"{name}&{urlencode(parameters, quote_via=quote, safe='')}"
+
+
+def _duration(seconds: float) -> str:
+    """Return ``seconds`` as Go reads them: to the nanosecond, without an exponent."""
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ....txids import parse_txid
+
 # By the directory of a level: when it was changed, and its newest transaction then.
 _known: dict[Path, tuple[int, int]] = {}
 
@@ -22,17 +24,18 @@ def newest_compacted(url: str) -> int:
     Zero where there is none, and for every storage but ``file``: to list another one
     takes too long for what must not wait.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        return 0
-    directory = Path(unquote(parts.path), "ltx", "1")
     try:
+        parts = urlsplit(url)
+        if parts.scheme != "file":
+            return 0
+        directory = Path(unquote(parts.path), "ltx", "1")
         changed = directory.stat().st_mtime_ns
         known, newest = _known.get(directory, (0, 0))
         if changed != known:
             newest = max(map(_last_txid, os.listdir(directory)), default=0)
             _known[directory] = changed, newest
-    except OSError:
+    except (OSError, ValueError):
+        # No such directory, or nothing that can be the name of one.
         return 0
     return newest
 
@@ -41,6 +44,6 @@ def _last_txid(name: str) -> int:
     """Return the last TXID of an LTX file's name, zero for any other name."""
     stem, _, suffix = name.partition(".")
     try:
-        return int(stem.partition("-")[2], 16) if suffix == "ltx" else 0
+        return parse_txid(stem.partition("-")[2]) if suffix == "ltx" else 0
     except ValueError:
         return 0
