@@ -126,7 +126,8 @@ class World:
                 "endpoint": f"http://127.0.0.1:{self.network.port}",
             }
         entry |= self.entry
-        self.project.litestream |= self.settings
+        # Litestream goes on for half a minute where the last sync fails.
+        self.project.litestream |= {"shutdown-sync-timeout": "2s", **self.settings}
         self.project.write_settings()
         create_ledger(self.database)
 
@@ -144,6 +145,19 @@ class World:
 
     def start_daemon(self) -> None:
         self.daemon = self._daemon.enter_context(self.project.replicating())
+
+    def start_daemon_that_cannot_sync(self) -> None:
+        """Start the daemon and wait for no more than that it answers."""
+        with (self.project.directory / "daemon.log").open("ab") as log:
+            self.daemon = subprocess.Popen(
+                self.project.command("litestream", "replicate"),
+                cwd=self.project.directory,
+                env=self.project.environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._daemon.callback(stop, self.daemon)
+        wait_until(lambda: self.project.run("info").returncode == 0)
 
     def stop_daemon(self, number: int = signal.SIGTERM) -> None:
         assert self.daemon is not None
@@ -256,9 +270,15 @@ class World:
     def begin_anew(self) -> None:
         """Have a new backup made of the database, as for one that is bad."""
         self.stop_daemon()
+        if self.replica.exists():
+            shutil.move(self.replica, self.directory / f"old-{time.monotonic_ns()}")
         self.manage("reset", "default")
-        shutil.move(self.replica, self.directory / f"replica-{time.monotonic_ns()}")
         self.start_daemon()
+
+    def expect_good_or_begin_anew(self, outcome: Outcome) -> None:
+        """Have a new backup made where ``verify`` has said that this one is bad."""
+        if outcome.verdict is not Verdict.GOOD:
+            self.begin_anew()
 
     # The judgement
 
