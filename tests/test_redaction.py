@@ -25,6 +25,7 @@ from django_litestream.redaction import (
     redact_url,
     redacted,
     secrets_of,
+    url_secrets,
 )
 from django_litestream.references import EnvironmentReference
 
@@ -141,6 +142,8 @@ def test_what_opens_a_replica_is_masked(url: str, shown: str) -> None:
 
 
 @given(urls(), surroundings, surroundings)
+@example(("nats://host/path#FIRST@SECOND", ["FIRST", "SECOND"]), "", "")
+@example(("sftp://u:FIRST@host/path#SEC@SECOND", ["FIRST", "SECOND"]), "", "")
 def test_no_part_of_a_secret_in_a_url_is_shown(
     made: tuple[str, list[str]], before: str, after: str
 ) -> None:
@@ -272,6 +275,13 @@ def test_what_litestream_quotes_of_a_url_is_masked(
     with pytest.raises(CommandError) as raised:
         call_command("litestream", "restore", "-o", str(tmp_path / "copy"), url)
     assert not leaked(raised.value, ["FIRST", "SECOND"])
+
+
+def test_what_go_takes_for_a_port_is_masked() -> None:
+    secrets = url_secrets("sftp://user:FIRST:SECOND/@host/path")
+    assert redact('invalid port ":SECOND" after host', secrets) == (
+        'invalid port ":***" after host'
+    )
 
 
 @pytest.mark.parametrize("character", [" ", '"', "<", "\\"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -141,7 +142,6 @@ def leaked(printed: Any, *halves: str) -> list[str]:
     return [half for half in halves if half in str(printed)]
 
 
-@pytest.mark.xfail(reason="a secret is not known as others quote it")
 @given(secrets(), places, spellings, surroundings, surroundings)
 @example(("FIRSTS'SECOND", "FIRSTS", "SECOND"), "key", "shell", "", "")
 @example(("FIRSTS/SECOND", "FIRSTS", "SECOND"), "variable", "percent", "", "")
@@ -158,7 +158,6 @@ def test_a_known_secret_is_masked_in_any_spelling(
     assert not leaked(redact(text, known(secret, place)), *halves), text
 
 
-@pytest.mark.xfail(reason="a secret is not known as others quote it")
 @given(secrets(), places, spellings, st.sampled_from(["sftp", "webdav", "nats", "s3"]))
 @example(("FIRSTS'SECOND", "FIRSTS", "SECOND"), "url", "shell", "sftp")
 @example(("FIRSTS%SECOND", "FIRSTS", "SECOND"), "argument", "go", "nats")
@@ -190,7 +189,6 @@ def test_an_unknown_secret_in_a_well_formed_url_is_masked(
             assert not leaked(redact(text), *halves), text
 
 
-@pytest.mark.xfail(reason="a secret is not known as others quote it")
 @given(secrets(), secret_keys, st.sampled_from(["text", "list", "keys"]))
 def test_a_secret_in_a_configuration_is_masked_as_it_is_written(
     made: tuple[str, str, str], key: str, kind: str
@@ -225,3 +223,14 @@ def test_a_secret_of_signs_is_masked(secret: str) -> None:
 @given(st.text(), st.lists(st.text(min_size=1), max_size=4))
 def test_any_text_and_any_secrets_are_no_error(text: str, secrets: list[str]) -> None:
     redact(text, secrets)
+
+
+@pytest.mark.parametrize("piece", ["a", "a-", "s3://", "@", ".", "a=b&", "%41", " a:"])
+def test_a_long_line_does_not_take_long(piece: str) -> None:
+    line = piece * (100_000 // len(piece))
+    begun = time.thread_time()
+    redact(line, ["SECRET"])
+    redact_url(f"s3://host/{line}")
+    list(url_secrets(line))
+    # A hundred times of what it takes where twice the length takes twice the time.
+    assert time.thread_time() - begun < 20.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from .references import EnvironmentReference
 
@@ -47,15 +48,19 @@ _OPEN_PARAMETERS = frozenset(
 # Where a user without a password is a secret too.
 _TOKEN_SCHEMES = frozenset({"nats"})
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"<>]+")
+# A scheme of any length would be looked for from each letter of a long line anew.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"<>]+")
 _WHOLE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _QUERY = re.compile(r"[A-Za-z0-9_.-]+=")
 # What no user's name has in it, if the @ behind it belongs to something else.
 _NO_USER = re.compile(r"([#?]).*", re.DOTALL)
 # Where Go's and Python's parsers cut what is not percent-encoded.
-_CUTS = re.compile(r"[/?#@&\s]")
+_CUTS = re.compile(r"[/?#@&:\s]")
 _LONGEST_HARMLESS_PIECE = 3
-_TRAILING_PUNCTUATION = re.compile(r"[.,;:!)\]'\"]*$")
+_SPELT = re.compile(r"[A-Za-z0-9]+|\\+|.", re.DOTALL)
+_TRAILING_PUNCTUATION = ".,;:!)]'\""
+# How Go's %q, Python's repr, JSON and C write what is no visible character.
+_NAMED_ESCAPES = dict(zip("\a\b\t\n\v\f\r\0", "abtnvfr0", strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +123,8 @@ def redact_url(url: str) -> str:
             user, colon, _ = before.partition(":")
             before = f"{user}:{MASK}" if colon else MASK
     if before is not None:
+        # Behind a # either the password goes on or a fragment has an @.
+        after = MASK if "#" in (parts.before or "") else after
         before = _NO_USER.sub(rf"\1{MASK}", before)
     after, hash_sign, _ = after.partition("#")
     shown = f"{parts.scheme}://{'' if before is None else f'{before}@'}{after}"
@@ -136,14 +143,15 @@ def _shown(name: str, value: str) -> str:
         return MASK
     plain = unquote_plus(value)
     if _WHOLE_URL.match(plain):
-        return redact_url(plain)
+        endpoint, question_mark, _ = plain.partition("?")
+        return redact_url(endpoint) + (f"?{MASK}" if question_mark else "")
     return MASK if "@" in plain else value
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return ``text`` with the given ``secrets`` and those inside URLs masked."""
     for secret in sorted(set(secrets), key=len, reverse=True):
-        text = text.replace(secret, MASK)
+        text = _in_any_spelling(secret).sub(MASK, text)
     return _redact_urls(text)
 
 
@@ -180,13 +188,16 @@ def url_secrets(text: str) -> Iterator[str]:
     """Yield what must not be shown of a text that is, or has in it, a URL."""
     for url in [text] if _WHOLE_URL.match(text) else _URL.findall(text):
         parts = _Url.of(url)
-        if parts.password:
-            yield from _spellings(parts.password)
+        yield from _meanings(parts.password)
+        if parts.before and "#" in parts.before:
+            yield from _meanings(parts.after)
         for name, value in parts.parameters:
             if name.lower() not in _OPEN_PARAMETERS:
-                yield from _spellings(value)
+                yield from _meanings(value)
             elif _WHOLE_URL.match(plain := unquote_plus(value)):
-                yield from url_secrets(plain)
+                endpoint = _Url.of(plain)
+                for hidden in (endpoint.password, *dict(endpoint.parameters).values()):
+                    yield from _meanings(hidden)
 
 
 def _secret_values(value: Any, *, secret: bool = False) -> Iterator[str]:
@@ -204,21 +215,62 @@ def _secret_values(value: Any, *, secret: bool = False) -> Iterator[str]:
         yield from url_secrets(value)
 
 
-def _spellings(secret: str) -> Iterator[str]:
-    """Yield a secret as it may be printed: encoded, decoded, cut by a parser."""
+def _meanings(secret: str) -> Iterator[str]:
+    """Yield a secret of a URL encoded, decoded, and as a parser cuts it."""
     whole = {secret, unquote(secret), unquote_plus(secret)}
-    whole |= {quote(one, safe="", errors="replace") for one in whole}
     yield from (one for one in whole if one)
     pieces = (piece for one in whole for piece in _CUTS.split(one))
     yield from (piece for piece in pieces if len(piece) > _LONGEST_HARMLESS_PIECE)
 
 
+@lru_cache(maxsize=1024)
+def _in_any_spelling(secret: str) -> re.Pattern[str]:
+    """Return what finds a secret however it is quoted, escaped or encoded."""
+    return re.compile(_SPELT.sub(_spelling, secret))
+
+
+def _spelling(found: re.Match[str]) -> str:
+    """Return a pattern for a run of letters or backslashes, or another character.
+
+    Each time that a text is quoted its backslashes double, so any number of them
+    stands for one. Those before a secret stay, and those behind a backslash count as
+    that one's, so that in no text they can be shared out in more than one way.
+    """
+    text, start = found.group(), found.start()
+    before = found.string[start - 1 : start]
+    if text.isascii() and text.isalnum():
+        return text
+    encoded = [f"{byte:02x}" for byte in text[0].encode(errors="surrogatepass")]
+    percent = "".join(f"%(?:25)*{one}" for one in encoded)
+    if text[0] == "\\":
+        one = r"\\+" if before else r"\\"
+        return rf"(?:{one}|(?i:{percent}|{one}(?:x|u00)5c)+)"
+    slashes, some = (r"\\*", r"\\+") if before else ("", r"\\")
+    if before == "\\":
+        slashes = some = ""
+    escapes = [f"[xu]0*{ord(text):x}", r"\\+".join(f"x{one}" for one in encoded)]
+    pair = text.encode("utf-16-be", "surrogatepass").hex()
+    if len(pair) == 8:
+        escapes.append(rf"u{pair[:4]}\\+u{pair[4:]}")
+    escapes.append(_NAMED_ESCAPES.get(text, "(?!)"))
+    ways = [
+        f"{slashes}{re.escape(text)}",
+        f"{some}(?i:{'|'.join(escapes)})",
+        f"(?i:{percent})",
+        "&#?[0-9A-Za-z]{1,8};",
+    ]
+    if text == " ":
+        ways.append(r"\+")
+    if text == "'":
+        ways.append(r"'\\*\"'\\*\"'")
+    return f"(?:{'|'.join(ways)})"
+
+
 def _redact_urls(text: str) -> str:
     def masked(match: re.Match[str]) -> str:
         url = match[0]
-        end = _TRAILING_PUNCTUATION.search(url)
-        assert end is not None
-        return redact_url(url[: end.start()]) + url[end.start() :]
+        end = len(url.rstrip(_TRAILING_PUNCTUATION))
+        return redact_url(url[:end]) + url[end:]
 
     if _WHOLE_URL.match(text) and "\n" not in text:
         return redact_url(text)
