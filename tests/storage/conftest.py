@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from .kinds import KINDS, Kind, running
 
-EACH_KIND = [
-    pytest.param(
-        name,
-        marks=[
-            pytest.mark.skipif(bool(kind.why_not()), reason=kind.why_not()),
-            *([] if name == "file" else [pytest.mark.prove]),
-        ],
-    )
-    for name, kind in KINDS.items()
-]
+
+def each_kind(
+    only: Iterable[str] = KINDS,
+    *,
+    but: Iterable[str] = (),
+    **marks: pytest.MarkDecorator,
+) -> list[ParameterSet]:
+    """Return the names of kinds as parameters, with further ``marks`` of some."""
+    return [
+        pytest.param(
+            name, marks=[*_marks(name), *([marks[name]] if name in marks else [])]
+        )
+        for name in KINDS
+        if name in set(only) - set(but)
+    ]
+
+
+def _marks(name: str) -> Iterator[pytest.MarkDecorator]:
+    if reason := KINDS[name].why_not():
+        yield pytest.mark.skip(reason=f"unproven: {reason}")
+    if name != "file":
+        yield pytest.mark.prove
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,7 +43,7 @@ def _no_proxies() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=EACH_KIND)
+@pytest.fixture(scope="module", params=each_kind())
 def kind(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Kind]:

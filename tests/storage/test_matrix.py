@@ -13,17 +13,30 @@ import yaml
 from django.db import router
 
 from django_litestream import time_travel
+from django_litestream.errors import MomentNotHeld
 
 from ..project import wait_until
 from ..replica_app.models import Note
 from ..replica_world import ReplicaWorld, count_notes, wait_for_notes
+from .conftest import each_kind
 from .kinds import Kind
-from .world import notes_in, stored_world, wait_until_stored
+from .world import APART, notes_in, stored_world, wait_until_stored
 
 REPLICA = "default_replica"
 
-# Some storages keep the times of files in whole seconds.
-APART = 1.5
+# More than one in ten attempts to open one fail, and nearly all where there are some
+# dozens of files, or one that is large: see test_known_limits.
+CANNOT_BE_READ = pytest.mark.skip(
+    reason="unproven: Litestream's VFS cancels its own reads of a NATS replica"
+)
+
+# What a replica's URL alone cannot say, though its oldest moment is asked for by that.
+NATS_URL = pytest.mark.xfail(
+    reason="Litestream's executable leaves out the user of a NATS URL"
+)
+SFTP_WARNING = pytest.mark.xfail(
+    reason="Litestream writes its warning of an unverified host before its JSON"
+)
 
 _ROUTER = 'DATABASE_ROUTERS = ["django_litestream.db.routers.LitestreamRouter"]'
 
@@ -114,6 +127,7 @@ def make_past(world: ReplicaWorld) -> tuple[datetime, int]:
     return moment, then
 
 
+@pytest.mark.parametrize("kind", each_kind(nats=CANNOT_BE_READ), indirect=True)
 def test_a_replica_is_read_through_the_orm(world: ReplicaWorld) -> None:
     wait_until_stored(world)
     with world.worker() as worker:
@@ -124,6 +138,7 @@ def sources(alias: str) -> list[tuple[int, str]]:
     return list(Note.objects.using(alias).order_by("pk").values_list("pk", "source"))
 
 
+@pytest.mark.parametrize("kind", each_kind(nats=CANNOT_BE_READ), indirect=True)
 def test_an_open_replica_sees_new_rows(world: ReplicaWorld) -> None:
     wait_until_stored(world)
     before = rows(world)
@@ -134,6 +149,7 @@ def test_an_open_replica_sees_new_rows(world: ReplicaWorld) -> None:
             worker.call(wait_for_notes, REPLICA, before + more)
 
 
+@pytest.mark.parametrize("kind", each_kind(nats=CANNOT_BE_READ), indirect=True)
 def test_time_travel_shows_the_past_and_nothing_later(world: ReplicaWorld) -> None:
     moment, then = make_past(world)
     with world.worker() as worker:
@@ -146,6 +162,21 @@ def count_at(moment: datetime) -> int:
         return count_notes(alias)
 
 
+@pytest.mark.parametrize(
+    "kind", each_kind(nats=NATS_URL, sftp=SFTP_WARNING), indirect=True
+)
+def test_time_travel_says_where_the_past_begins(world: ReplicaWorld) -> None:
+    with world.worker() as worker:
+        assert "its oldest moment is" in worker.call(refused_travel)
+
+
+def refused_travel() -> str:
+    with pytest.raises(MomentNotHeld) as refusal, time_travel(REPLICA, "1 week ago"):
+        pass
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", each_kind(nats=CANNOT_BE_READ), indirect=True)
 def test_the_router_reads_from_it(world: ReplicaWorld) -> None:
     wait_until_stored(world)
     with world.worker() as worker:

@@ -16,6 +16,9 @@ from ..project import PATIENCE
 from ..replica_world import ReplicaWorld, replica_world
 from .kinds import CONTAINER, Credentials, Kind
 
+# Some storages keep the times of files in whole seconds.
+APART = 1.5
+
 # Large enough for a restore or an upload to be cut in the midst of it.
 LARGE = 400
 _WIDTH = 1000
