@@ -137,7 +137,12 @@ def test_one_that_never_answers(tmp_path: Path) -> None:
         (http(b"{}"), "has no 'version'"),
         (http(b'{"version": 5, "pid": 1}'), "has no 'version'"),
         (http(b'{"version": "0.5.17", "pid": "1"}'), "has no 'pid'"),
+        (http(b'{"version": "0.5.17", "pid": true}'), "has no 'pid'"),
+        (http(b'{"version": "0.5.17", "pid": -1}'), "has no 'pid'"),
+        (http(b"[" * 100_000), "/info gave status 200 and no JSON"),
         (http(b'{"error": "out of order"}', "500 X"), "^out of order$"),
+        (http(b'{"error": "out\\nof\\norder"}', "500 X"), "^out of order$"),
+        (http(b'{"error": " ", "details": 5}', "500 X"), "^500$"),
         (http(b'{"error": "no", "details": "why"}', "400 X"), "^why$"),
         (http(b"{}", "503 X"), "^503$"),
         (http(b'{"version": "0.5'), "no JSON"),
@@ -149,6 +154,16 @@ def test_one_that_talks_nonsense(tmp_path: Path, answer: bytes, message: str) ->
         pytest.raises(DaemonError, match=message),
     ):
         daemon.info()
+
+
+@pytest.mark.parametrize("txid", ["-1", "9223372036854775808", "true", "1.0"])
+def test_a_txid_that_is_none(tmp_path: Path, txid: str) -> None:
+    body = f'{{"txid": {txid}, "replicated_txid": 0}}'.encode()
+    with (
+        answering(tmp_path / "socket", http(body)) as daemon,
+        pytest.raises(DaemonError, match="has no 'txid'"),
+    ):
+        daemon.sync(Path("/srv/db.sqlite3"))
 
 
 @pytest.mark.parametrize("body", [b'{"databases": {}}', b'{"databases": [3]}', b"{}"])

@@ -23,7 +23,7 @@ from django.test import AsyncClient, Client, override_settings
 
 from django_litestream.control import Daemon
 from django_litestream.middleware import COOKIE, LitestreamMiddleware
-from django_litestream.write_txids import SharedCall
+from django_litestream.write_txids import SharedCall, txid_of_commits
 
 from .project import PATIENCE, wait_until
 from .replica_world import ReplicaWorld, Worker, replica_world
@@ -379,6 +379,20 @@ def test_a_daemon_that_does_not_answer_is_waited_for_once(lonely: ReplicaWorld) 
     for answer in (first, *others):
         assert answer.cookie is not None
         assert are_pins_of_now(txids_in(answer.cookie["value"]))
+
+
+def ask_together() -> list[int | None]:
+    with ThreadPoolExecutor(8) as threads:
+        return list(threads.map(txid_of_commits, ["default"] * 8))
+
+
+def test_a_daemon_that_does_not_answer_is_asked_once_by_all(
+    lonely: ReplicaWorld,
+) -> None:
+    daemon = FakeDaemon(lonely.socket, answer=None)
+    with daemon.listening(), lonely.worker() as worker:
+        assert worker.call(ask_together) == [None] * 8
+    assert len(daemon.requests) == 1
 
 
 def test_a_project_without_replicas_does_without() -> None:

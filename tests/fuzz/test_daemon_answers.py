@@ -205,6 +205,12 @@ def test_an_answer_that_comes_drop_by_drop(
     assert isinstance(found, DaemonError), found
 
 
+def test_an_answer_that_is_too_long(sitting: FalseDaemon) -> None:
+    body = {"version": "0.5.17", "pid": 1, "more": "x" * 2**24}
+    answer = Answer((http(json.dumps(body).encode()),))
+    assert isinstance(outcome(sitting, "info", answer), DaemonError)
+
+
 class Endless(Enum):
     """A beginning, and what comes after it again and again."""
 

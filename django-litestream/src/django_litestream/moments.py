@@ -125,7 +125,8 @@ def _parsed(when: datetime | timedelta | str, now: datetime) -> datetime:
                 f"A datetime, a timedelta or text is expected, not {type(when).__name__}."
             )
     raise ValueError(
-        f"{_shown(when)} is no moment: give one such as '2025-01-31T12:00:00' or '1 hour ago'."
+        f"{_shown(when)} is no moment: give one such as '2025-01-31T12:00:00' or "
+        "'1 hour ago'."
     )
 
 

@@ -61,17 +61,17 @@ class _Primary:
         self._ask = SharedCall(self._sync)
 
     def txid(self) -> int | None:
-        if self._daemon is None or time.monotonic() < self._silent_until:
+        return None if self._daemon is None else self._ask()
+
+    def _sync(self) -> int | None:
+        assert self._daemon is not None
+        if time.monotonic() < self._silent_until:
             return None
         try:
-            return self._ask()
+            return self._daemon.sync(self._path).txid
         except DaemonError:
             self._silent_until = time.monotonic() + _PAUSE
             return None
-
-    def _sync(self) -> int:
-        assert self._daemon is not None
-        return self._daemon.sync(self._path).txid
 
 
 _primaries: dict[str, _Primary] = {}

@@ -65,12 +65,13 @@ def _missing_directory(path: str) -> str:
     if looked_for.is_dir():
         return ""
     meant = Path(unquote(path))
+    shown = _in_a_line(meant)
     if meant.is_dir():
         return (
-            f"Litestream looks for {looked_for} in place of {meant}: keep the replica "
+            f"Litestream looks for {looked_for} in place of {shown}: keep the replica "
             "where the path needs no escapes in a URL"
         )
-    return f"there is no directory {_in_a_line(meant)}"
+    return f"there is no directory {shown}"
 
 
 def _in_a_line(path: Path) -> str:
