@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 from django_litestream.binaries import find_executable
 from django_litestream.verify_report import Verdict
@@ -113,7 +114,7 @@ def older_database_put_back(world: World) -> Course:
 @files.fault()
 def restored_to_the_past(world: World) -> Course:
     """A user restores the database to an older transaction and goes on."""
-    txid = _newest_txid(world)
+    txid = Path(world.newest_in_replica()).stem.partition("-")[2]
     world.wait_for_more(Event.ACKNOWLEDGED)
     world.stop_writer()
     world.stop_daemon()
@@ -122,11 +123,6 @@ def restored_to_the_past(world: World) -> Course:
     world.forget_after(world.newest_row())
     world.start_daemon()
     yield
-
-
-def _newest_txid(world: World) -> str:
-    files = (world.replica / "ltx" / "0").glob("*.ltx")
-    return max(file.stem for file in files).partition("-")[2]
 
 
 @files.fault()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 
-from ..project import stop
+from django_litestream.verify_report import Verdict
+
+from ..project import stop, wait_until
 from ..proof.journal import Event
 from .catalogue import Catalogue, Course
 from .world import World
@@ -59,6 +61,26 @@ def writer_terminated(world: World) -> Course:
     """SIGTERM ends the writer, the last who has the database open but the daemon."""
     world.stop_writer(signal.SIGTERM)
     yield
+
+
+@processes.fault()
+def phantom(world: World) -> Course:
+    """SIGKILL ends the writer between its write to the WAL and to the wal-index.
+
+    SQLite never shows that commit, and writes the next one over it. Litestream reads
+    the WAL and not the wal-index: it replicates what was never committed, and fails
+    or sees nothing new once the frames that it has read are others. The writer is
+    ended before, and what it would have left is made: where it is killed at random
+    that happens once in some twenty times.
+    """
+    world.stop_writer()
+    world.wait_for_sync()
+    replicated = world.newest_in_replica()
+    world.leave_a_phantom()
+    wait_until(lambda: world.newest_in_replica() > replicated)
+    outcome = yield
+    assert outcome.verdict is Verdict.BAD, outcome
+    world.begin_anew()
 
 
 @processes.fault()

@@ -20,7 +20,7 @@ from django_litestream.verify_report import Verdict
 
 from ..project import Project, stop, wait_until
 from ..proof import ledger
-from ..proof.journal import Event, Journal
+from ..proof.journal import Event, Journal, Writing
 from ..proof.ledger import Row
 from ..proof.oracle import judge
 from ..proof.process import create_ledger, start_writer
@@ -91,6 +91,7 @@ class World:
         self._daemon = ExitStack()
         self.daemon: subprocess.Popen[bytes] | None = None
         self.writer: subprocess.Popen[bytes] | None = None
+        self.may_have_a_phantom = False
         self._past = Journal(())
         self._journals = 1
         self._restored = 0
@@ -201,12 +202,36 @@ class World:
             *options,
         )
 
-    def stop_writer(self, number: int | None = None) -> None:
+    def stop_writer(self, number: int = signal.SIGTERM) -> None:
         assert self.writer is not None
-        stop(
-            self.writer, number or self.chance.choice([signal.SIGTERM, signal.SIGKILL])
-        )
+        stop(self.writer, number)
         self.writer = None
+        self.may_have_a_phantom |= number == signal.SIGKILL
+
+    def leave_a_phantom(self) -> None:
+        """Leave what a writer does that is killed as it has written its commit.
+
+        Its frames are in the WAL, and the wal-index does not say so yet: nobody
+        who reads the database through SQLite will ever see them, and the next commit
+        takes their place. They are made in a copy, where SQLite finds all of the WAL.
+        """
+        copy = self.directory / "killed.sqlite3"
+        for side in ("", "-wal"):
+            shutil.copyfile(f"{self.database}{side}", f"{copy}{side}")
+        wal = Path(f"{self.database}-wal")
+        end = wal.stat().st_size
+        connection = sqlite3.connect(copy, isolation_level=None)
+        with closing(connection):
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+            connection.execute("BEGIN")
+            row = ledger.following(ledger.newest(connection), "phantom" * 1000)
+            ledger.append(connection, row, "phantom" * 1000)
+            Writing(self._journal_path).add(Event.BEGAN, row)
+            connection.execute("COMMIT")
+            frames = Path(f"{copy}-wal").read_bytes()[end:]
+        with wal.open("r+b") as file:
+            file.seek(end)
+            file.write(frames)
 
     def count(self, event: Event) -> int:
         return len(self.journal.rows(event))
@@ -241,6 +266,14 @@ class World:
             for statement in statements:
                 rows = connection.execute(statement).fetchall()
         return rows
+
+    def wait_for_sync(self) -> None:
+        """Wait until the replica holds all that was committed."""
+        self.manage("sync", "-wait", "default")
+
+    def newest_in_replica(self) -> str:
+        """Return the name of the newest file of level 0."""
+        return max(path.name for path in (self.replica / "ltx" / "0").glob("*.ltx"))
 
     # What users do
 
