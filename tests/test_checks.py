@@ -87,7 +87,7 @@ def test_e001_settings_that_are_no_dictionary() -> None:
     assert only_message(["default"]) == (
         "litestream.E001",
         "settings.LITESTREAM is improperly configured: expected a dictionary, "
-        "got ['default'].",
+        "got <class 'list'>.",
         "Make it a dictionary.",
     )
 

@@ -97,6 +97,15 @@ def test_the_uri_holds_all_the_vfs_is_to_know() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(1, "1s"), (1_000_000, "1000000s"), (0.00001, "0.00001s"), (100, "100s")],
+)
+def test_go_reads_no_exponent(seconds: float, written: str) -> None:
+    replica = Replica(alias="a", url=URL, poll_interval=seconds)
+    assert f"&poll_interval={written}" in connection_uri("file:a.db", replica)
+
+
+@pytest.mark.parametrize(
     "name", ["/srv/db.sqlite3", ":memory:", Path("vfs=litestream"), "file:a?vfs=other"]
 )
 def test_other_databases_are_not_read_through_the_vfs(name: object) -> None:
@@ -157,6 +166,8 @@ WRONG: list[tuple[Any, str, str]] = [
     (entry(poll_interval="5"), "['a']['poll_interval']", f"{DURATION} '5'."),
     (entry(poll_interval=0), "['a']['poll_interval']", f"{DURATION} 0."),
     (entry(poll_interval="0s"), "['a']['poll_interval']", f"{DURATION} '0s'."),
+    (entry(poll_interval=1e-9), "['a']['poll_interval']", f"{DURATION} 1e-09."),
+    (entry(poll_interval=1e10), "['a']['poll_interval']", f"{DURATION} 10000000000.0."),
     (entry(open_timeout=-1), "['a']['open_timeout']", f"{DURATION} -1."),
     (entry(open_timeout=True), "['a']['open_timeout']", f"{DURATION} True."),
     (entry(open_timeout=math.inf), "['a']['open_timeout']", f"{DURATION} inf."),
@@ -233,6 +244,10 @@ def test_a_misspelt_url_does_not_hide_that_there_is_none() -> None:
     ]
 
 
+def by_hand(**options: object) -> dict[str, Any]:
+    return {"OPTIONS": {"litestream_replica_url": SECRET, **options}}
+
+
 def test_an_entry_by_hand_needs_a_url() -> None:
     with pytest.raises(ImproperlyConfigured) as raised:
         Replica.from_database("by hand", {"OPTIONS": None})
@@ -240,6 +255,49 @@ def test_an_entry_by_hand_needs_a_url() -> None:
         "settings.DATABASES['by hand']['OPTIONS']['litestream_replica_url'] is missing: "
         "make the entry with django_litestream.get_vfs_databases()."
     )
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "expected"),
+    [
+        ({"OPTIONS": 5}, "['OPTIONS']", "expected a dictionary as get_vfs_databases()"),
+        ({"OPTIONS": [SECRET]}, "['OPTIONS']", "expected a dictionary"),
+        (
+            {"OPTIONS": {"litestream_replica_url": 5}},
+            "['OPTIONS']['litestream_replica_url']",
+            A_URL,
+        ),
+        (
+            by_hand(litestream_poll_interval="often"),
+            "['OPTIONS']['litestream_poll_interval']",
+            f"{DURATION} 'often'.",
+        ),
+        (
+            by_hand(litestream_route="no"),
+            "['OPTIONS']['litestream_route']",
+            "expected True or False, got 'no'.",
+        ),
+        (
+            {**by_hand(), "TEST": {"MIRROR": ["default"]}},
+            "['TEST']['MIRROR']",
+            "expected a database alias, got <class 'list'>.",
+        ),
+    ],
+)
+def test_an_entry_by_hand_is_checked(
+    entry: dict[str, Any], key: str, expected: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured) as raised:
+        Replica.from_database("replica", entry)
+    message = str(raised.value)
+    place = f"settings.DATABASES['replica']{key} is improperly configured: "
+    assert message.startswith(f"{place}{expected}")
+    assert "hunter2" not in message
+
+
+def test_a_duration_by_hand_is_one_as_in_the_settings() -> None:
+    replica = Replica.from_database("replica", by_hand(litestream_poll_interval="1m"))
+    assert replica.poll_interval == 60.0
 
 
 def test_the_settings_are_those_of_the_calling_module() -> None:

@@ -21,7 +21,6 @@ def files_in(directory: Path) -> set[Path]:
     return {path for path in directory.rglob("*") if "__pycache__" not in path.parts}
 
 
-@pytest.mark.xfail(reason="a traceback")
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize(
     "words", [["check"], ["litestream", "replicate"]], ids=" ".join

@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.core.checks import register
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.signals import connection_created
@@ -30,5 +31,13 @@ class LitestreamConfig(AppConfig):
         connection_created.connect(routing.watch_writes)
         for connection in connections.all(initialized_only=True):
             routing.watch_writes(connection)
-        if app_settings.vfs_eager:
+        if _is_eager():
             ensure_vfs_loaded()
+
+
+def _is_eager() -> bool:
+    try:
+        return app_settings.vfs_eager
+    except ImproperlyConfigured:
+        # `check` must start to tell that: it is E001.
+        return False

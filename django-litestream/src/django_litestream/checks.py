@@ -20,6 +20,7 @@ from .artifacts import LITESTREAM_VERSION
 from .configuration import Configuration
 from .errors import BinaryNotFound, ExtensionNotFound, LitestreamError
 from .replicas import Replica
+from .settings_problems import in_line, quoted, shown
 from .topology import topology
 from .vfs.environment import initial_environment
 
@@ -146,7 +147,7 @@ def check_environment(
     if (initial_environment() or os.environ).get("AWS_CA_BUNDLE"):
         messages.extend(
             Warning(
-                f"This process was started with AWS_CA_BUNDLE, so the replica '{alias}' "
+                f"This process was started with AWS_CA_BUNDLE, so the replica {quoted(alias)} "
                 "cannot be opened: Litestream's S3 client does not start with it.",
                 hint="Unset AWS_CA_BUNDLE where the process is started and set "
                 "SSL_CERT_FILE.",
@@ -167,7 +168,8 @@ def check_journal_mode(
         return []
     return [
         Warning(
-            f"The journal mode of {database.label} ({database.path}) is not WAL; "
+            f"The journal mode of {in_line(database.label)} ({in_line(database.path)}) "
+            "is not WAL; "
             "Litestream changes it when it starts.",
             hint='Put "init_command": "PRAGMA journal_mode=WAL" in its \'OPTIONS\'.',
             id="litestream.W004",
@@ -190,17 +192,17 @@ def check_replicas(
         if replica.primary not in connections.settings:
             messages.append(
                 Error(
-                    f"The primary of the replica '{alias}' is '{replica.primary}', "
+                    f"The primary of the replica {quoted(alias)} is {shown(replica.primary)}, "
                     "which settings.DATABASES does not have.",
                     hint="Name an alias of settings.DATABASES in "
-                    f"settings.LITESTREAM['vfs']['{alias}']['primary'].",
+                    f"settings.LITESTREAM['vfs'][{quoted(alias)}]['primary'].",
                     id="litestream.E006",
                 )
             )
         if not connections.settings[alias]["TEST"].get("MIRROR"):
             messages.append(
                 Warning(
-                    f"settings.DATABASES['{alias}'] is a replica without "
+                    f"settings.DATABASES[{quoted(alias)}] is a replica without "
                     "['TEST']['MIRROR']: tests would read what is really replicated.",
                     hint=_SEE_REPLICAS,
                     id="litestream.W005",
@@ -209,7 +211,7 @@ def check_replicas(
         if replica.hydration:
             messages.append(
                 Warning(
-                    f"The 'hydration' of the replica '{alias}' is not switched on: "
+                    f"The 'hydration' of the replica {quoted(alias)} is not switched on: "
                     "with it Litestream 0.5.17 shows a transaction the pages of "
                     "several moments.",
                     hint="Give it a 'cache_size' as large as the database instead.",
@@ -218,7 +220,7 @@ def check_replicas(
             )
     messages.extend(
         Warning(
-            f"settings.LITESTREAM['vfs'] has the replica '{alias}', which "
+            f"settings.LITESTREAM['vfs'] has the replica {quoted(alias)}, which "
             "settings.DATABASES does not have.",
             hint="Put `DATABASES |= get_vfs_databases()` below LITESTREAM.",
             id="litestream.W008",

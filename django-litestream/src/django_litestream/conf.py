@@ -9,7 +9,7 @@ of it for the system checks, and reading a wrong value raises
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,10 +17,26 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import Promise
 
 from . import replicas
 from .replicas import Replica
-from .settings_problems import Problem, wrong_value
+from .settings_problems import (
+    Problem,
+    at,
+    is_path,
+    is_text,
+    names,
+    shown,
+    wrong,
+    wrong_value,
+)
+
+_WHERE = "settings.LITESTREAM"
+# Litestream's own configuration has five levels.
+_DEEPEST = 20
+# More than a floating-point number has.
+_LONGEST_NUMBER_BITS = 1024
 
 # The keys of Litestream 0.5.17's configuration at any depth, as its binary names
 # them. Another key is passed on as it is, unless it looks like one misspelt:
@@ -132,13 +148,13 @@ class AppSettings:
 
     def _path(self, name: str) -> Path | None:
         value = self._read(name)
-        return None if value is None else Path(value).expanduser()
+        return None if value is None else _expanded(value)
 
     def _read(self, name: str) -> Any:
         option = OPTIONS[name]
         value = _dictionary().get(name, option.default)
-        if value is not option.default and not isinstance(value, option.types):
-            raise ImproperlyConfigured(_type_problem(name, value).message)
+        for problem in _option_problems(name, value):
+            raise ImproperlyConfigured(problem.message)
         return value
 
 
@@ -155,67 +171,122 @@ def problems() -> list[Problem]:
     except ImproperlyConfigured as error:
         return [Problem(id="E001", message=str(error), hint="Make it a dictionary.")]
     found = [
-        _type_problem(name, dictionary[name])
-        for name, option in OPTIONS.items()
+        problem
+        for name in OPTIONS
         if name in dictionary
-        and dictionary[name] is not option.default
-        and not isinstance(dictionary[name], option.types)
+        for problem in _option_problems(name, dictionary[name])
     ]
     if isinstance(entries := dictionary.get("dbs", ()), list | tuple):
         for index, entry in enumerate(entries):
             found.extend(_entry_problems(index, entry))
     if isinstance(vfs := dictionary.get("vfs", {}), dict):
         found.extend(replicas.problems(vfs))
-    found.extend(_key_problems(dictionary))
+    found.extend(_socket_problems(dictionary.get("socket")))
+    found.extend(_problems_within(dictionary))
     return found
 
 
 def _dictionary() -> dict[str, Any]:
     value = getattr(settings, "LITESTREAM", {})
     if not isinstance(value, dict):
-        raise ImproperlyConfigured(
-            "settings.LITESTREAM is improperly configured: expected a dictionary, "
-            f"got {value!r}."
-        )
+        raise ImproperlyConfigured(wrong_value(_WHERE, "a dictionary", value).message)
     return value
 
 
-def _type_problem(name: str, value: Any) -> Problem:
-    where = f"settings.LITESTREAM['{name}']"
-    return wrong_value(where, OPTIONS[name].expected, value)
+def _option_problems(name: str, value: Any) -> Iterator[Problem]:
+    option = OPTIONS[name]
+    if value is option.default:
+        return
+    if not isinstance(value, option.types) or (
+        Path in option.types and _expanded(value) is None
+    ):
+        yield wrong_value(at(_WHERE, name), option.expected, value)
+
+
+def _expanded(value: Any) -> Path | None:
+    """Return the path of a file that can be run or loaded, ``None`` if it is none."""
+    if not is_path(value) or not str(value).isprintable():
+        return None
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        # There is no such user.
+        return None
 
 
 def _entry_problems(index: int, entry: Any) -> Iterator[Problem]:
-    where = f"settings.LITESTREAM['dbs'][{index}]"
+    where = at(f"{_WHERE}['dbs']", index)
 
     if not isinstance(entry, dict):
         yield wrong_value(where, "a dictionary such as {'path': 'default'}", entry)
         return
     if not entry.get("path") and not entry.get("dir"):
-        yield wrong_value(
-            where, "a 'path' (a database alias or a path) or a 'dir'", sorted(entry)
-        )
+        expected = "a 'path' (a database alias or a path) or a 'dir'"
+        yield wrong(where, expected, names(entry))
     for key in ("path", "dir"):
-        if entry.get(key) and not isinstance(entry[key], str | Path):
-            place = f"{where}['{key}']"
-            yield wrong_value(place, "a database alias or a path", entry[key])
-    if not isinstance(replica := entry.get("replica", {}), dict):
-        # The value may be a URL with a password in it.
-        yield wrong_value(
-            f"{where}['replica']",
-            "a dictionary such as {'url': 's3://bucket/path'}",
-            type(replica),
-        )
+        if entry.get(key) and not is_path(entry[key]):
+            yield wrong_value(at(where, key), "a database alias or a path", entry[key])
+    yield from _text_problems(where, entry, ("pattern",))
+    if "replica" in entry:
+        yield from _replica_problems(at(where, "replica"), entry["replica"])
+    replicas = entry.get("replicas") or ()
+    if isinstance(replicas, list | tuple):
+        for number, replica in enumerate(replicas):
+            yield from _replica_problems(at(f"{where}['replicas']", number), replica)
+    else:
+        yield wrong(f"{where}['replicas']", "a list", str(type(replicas)))
 
 
-def _key_problems(value: Any, where: str = "settings.LITESTREAM") -> Iterator[Problem]:
-    """Find keys that are one of Litestream's or ours, misspelt."""
-    if isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _key_problems(item, f"{where}[{index}]")
-    if not isinstance(value, dict):
+def _replica_problems(where: str, replica: Any) -> Iterator[Problem]:
+    if isinstance(replica, dict):
+        yield from _text_problems(where, replica, ("type", "url", "path"))
         return
-    at_top = where == "settings.LITESTREAM"
+    # The value may be a URL with a password in it.
+    expected = "a dictionary such as {'url': 's3://bucket/path'}"
+    yield wrong(where, expected, str(type(replica)))
+
+
+def _socket_problems(socket: Any) -> Iterator[Problem]:
+    where = f"{_WHERE}['socket']"
+    if socket is None:
+        return
+    if not isinstance(socket, dict):
+        expected = "a dictionary such as {'enabled': True, 'path': '...'}"
+        yield wrong_value(where, expected, socket)
+    elif "path" in socket and not is_path(socket["path"]):
+        yield wrong_value(at(where, "path"), "a path", socket["path"])
+
+
+def _text_problems(
+    where: str, dictionary: Mapping[Any, Any], keys: Iterable[str]
+) -> Iterator[Problem]:
+    for key in keys:
+        if not isinstance(value := dictionary.get(key), str | Path | Promise | None):
+            yield wrong_value(at(where, key), "text", value)
+
+
+def _problems_within(
+    value: Any, where: str = _WHERE, around: tuple[int, ...] = ()
+) -> Iterator[Problem]:
+    """Find what Litestream cannot be told, and keys that are misspelt.
+
+    ``around`` are the identities of what ``value`` is in.
+    """
+    if isinstance(value, str | Path) and not is_text(str(value)):
+        yield wrong_value(where, "text that UTF-8 can hold", value)
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER_BITS:
+        yield wrong_value(where, "a number that Litestream can read", value)
+    if not isinstance(value, Mapping | list | tuple):
+        return
+    if id(value) in around or len(around) == _DEEPEST:
+        yield wrong(where, f"what is not in itself, nor in {_DEEPEST} others")
+        return
+    around = (*around, id(value))
+    if not isinstance(value, Mapping):
+        for index, item in enumerate(value):
+            yield from _problems_within(item, at(where, index), around)
+        return
+    at_top = where == _WHERE
     known = LITESTREAM_KEYS | OPTIONS.keys() if at_top else LITESTREAM_KEYS
     for key, item in value.items():
         if at_top and key == "vfs":
@@ -223,18 +294,21 @@ def _key_problems(value: Any, where: str = "settings.LITESTREAM") -> Iterator[Pr
         if not isinstance(key, str):
             yield Problem(
                 id="E002",
-                message=f"{where} has the key {key!r}, which is not a string.",
+                message=f"{where} has the key {shown(key)}, which is not a string.",
                 hint="Litestream's keys are strings.",
             )
+        elif not is_text(key):
+            yield wrong_value(where, "keys that UTF-8 can hold", key)
         elif key not in known and (meant := _meant(key, known)):
             yield Problem(
                 id="E002",
-                message=f"{where} has the unknown key '{key}': did you mean '{meant}'?",
+                message=f"{where} has the unknown key {shown(key)}: "
+                f"did you mean '{meant}'?",
                 hint="Litestream ignores keys that it does not know. If this one is "
                 "right, add 'litestream.E002' to SILENCED_SYSTEM_CHECKS.",
             )
         else:
-            yield from _key_problems(item, f"{where}['{key}']")
+            yield from _problems_within(item, at(where, key), around)
 
 
 def _meant(key: str, known: frozenset[str]) -> str | None:

@@ -17,6 +17,7 @@ from .configuration import Configuration
 from .databases import Database
 from .errors import ConfigurationError, NotASQLiteFile
 from .references import EnvironmentReference
+from .settings_problems import at, in_line, shown, wrong
 
 # Per key of a generated replica the variables that may hold its value, the
 # first that is set being the one that is named.
@@ -125,27 +126,23 @@ def _refuse_sharing(
 ) -> None:
     """Refuse what makes two databases overwrite each other's backup."""
     for other in entries:
-        other_label = other.get("path") or other.get("dir")
+        other_label = other.get("path") or other["dir"]
         if "path" in entry and other.get("path") == entry["path"]:
             raise ConfigurationError(
-                f"settings.LITESTREAM['dbs'] names {entry['path']} twice: "
+                f"settings.LITESTREAM['dbs'] names {in_line(entry['path'])} twice: "
                 "remove one of the two."
             )
         if entry.get("replica") and other.get("replica") == entry["replica"]:
+            label = in_line(entry.get("path") or label)
             raise ConfigurationError(
-                f"{other_label} and {entry.get('path') or label} would share the "
-                f"replica path '{entry['replica'].get('path', '')}' and destroy each "
-                "other's backup: give one of them in settings.LITESTREAM['dbs'] a "
-                "'replica' of its own."
+                f"{in_line(other_label)} and {label} would share the replica path "
+                f"{shown(entry['replica'].get('path', ''))} and destroy each other's "
+                "backup: give one of them in settings.LITESTREAM['dbs'] a 'replica' of "
+                "its own."
             )
 
 
 def _socket(value: Any, private_directory: Path) -> dict[str, Any]:
-    if value is not None and not isinstance(value, dict):
-        raise ImproperlyConfigured(
-            "settings.LITESTREAM['socket'] is improperly configured: expected a "
-            f"dictionary such as {{'enabled': True, 'path': '...'}}, got {value!r}."
-        )
     socket = {
         "enabled": True,
         "path": str(private_files.socket_path(private_directory)),
@@ -155,7 +152,7 @@ def _socket(value: Any, private_directory: Path) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"settings.LITESTREAM['socket']['path'] is longer than the "
             f"{private_files.SOCKET_PATH_BYTES} bytes that a Unix socket's path may "
-            f"have: {socket['path']}."
+            f"have: {shown(socket['path'])}."
         )
     return socket
 
@@ -163,16 +160,12 @@ def _socket(value: Any, private_directory: Path) -> dict[str, Any]:
 def _plain(value: Any, where: str) -> Any:
     """Return ``value`` made of what YAML knows: dict, list, str, numbers, None."""
     if isinstance(value, Mapping):
-        return {
-            str(key): _plain(item, f"{where}['{key}']") for key, item in value.items()
-        }
+        return {str(key): _plain(item, at(where, key)) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [_plain(item, at(where, index)) for index, item in enumerate(value)]
     if isinstance(value, str | Path | Promise):
         return str(value)
     if value is None or isinstance(value, bool | int | float):
         return value
-    raise ImproperlyConfigured(
-        f"{where} is improperly configured: expected text, a number, a list or a "
-        f"dictionary, got {type(value)}."
-    )
+    expected = "text, a number, a list or a dictionary"
+    raise ImproperlyConfigured(wrong(where, expected, str(type(value))).message)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from . import config_yaml, databases
 from .databases import Database
 from .errors import ConfigurationError
 from .redaction import redacted
 from .references import references_in
+from .settings_problems import in_line
+
+_URL = re.compile(
+    r"(?P<host>(?:[^/?#]+://[^/?#]*)?)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +57,7 @@ class Configuration:
             if replica
         )
         return any(
-            replica.get("type") == "s3" or replica.get("url", "").startswith("s3:")
+            replica.get("type") == "s3" or (replica.get("url") or "").startswith("s3:")
             for replica in replicas
         )
 
@@ -65,10 +71,12 @@ class Configuration:
         """Raise ``ConfigurationError`` unless ``database`` is configured."""
         if self._names(database) or self._directory_of(database):
             return
-        configured = [one.label for one in self.databases]
+        labels = (one.label for one in self.databases)
+        configured = [*labels, *map(str, self.directories)]
         raise ConfigurationError(
-            f"{database.label} is not in settings.LITESTREAM['dbs'], which has "
-            f"{', '.join([*configured, *map(str, self.directories)])}: add it there."
+            f"{in_line(database.label)} is not in settings.LITESTREAM['dbs'], which "
+            f"has {', '.join(map(in_line, configured))}: add it "
+            "there."
         )
 
     def directory_files(self) -> list[Database]:
@@ -119,7 +127,10 @@ class Configuration:
 
 def _below(replica: dict[str, Any], relative: str) -> dict[str, Any]:
     if url := replica.get("url"):
-        parts = urlsplit(url)
-        path = f"{parts.path.rstrip('/')}/{quote(relative)}"
-        return {**replica, "url": urlunsplit(parts._replace(path=path))}
-    return {**replica, "path": f"{replica.get('path', '').rstrip('/')}/{relative}"}
+        # Python's urlsplit refuses a password with a [ in it.
+        parts = _URL.fullmatch(url)
+        assert parts is not None
+        path = f"{parts['path'].rstrip('/')}/{quote(relative)}"
+        return {**replica, "url": f"{parts['host']}{path}{parts['rest']}"}
+    path = (replica.get("path") or "").rstrip("/")
+    return {**replica, "path": f"{path}/{relative}"}

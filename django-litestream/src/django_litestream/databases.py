@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 from urllib.request import url2pathname
 
 from django.core.exceptions import ImproperlyConfigured
@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
 
 from .errors import NotASQLiteFile, UnknownDatabase
+from .settings_problems import in_line, is_path, quoted, wrong_value
 
 _SERVER_ENGINES = frozenset(
     f"django.{package}.{name}"
@@ -59,18 +60,18 @@ def is_of_tests(alias: str) -> bool:
 def find(name: str | os.PathLike[str]) -> Database:
     """Return the database that an alias or a path names.
 
-    Raises ``UnknownDatabase`` for a word that is neither an alias nor anything
-    like a path, ``NotASQLiteFile`` for an alias of another kind of database or
-    of one in memory.
+    Raises ``UnknownDatabase`` for a word that is neither an alias nor can be a
+    path, ``NotASQLiteFile`` for an alias of another kind of database or of one in
+    memory.
     """
     if isinstance(name, str) and is_alias(name):
         return Database(path=sqlite_path(name), alias=name)
     if isinstance(name, str) and not is_like_a_path(name):
         close = get_close_matches(name, list(connections.settings), n=1)
-        meant = f"did you mean '{close[0]}'? " if close else ""
-        aliases = ", ".join(sorted(connections.settings))
+        meant = f"did you mean {quoted(close[0])}? " if close else ""
+        aliases = ", ".join(map(in_line, sorted(connections.settings)))
         raise UnknownDatabase(
-            f"No database alias '{name}' in settings.DATABASES: {meant}"
+            f"No database alias {quoted(name)} in settings.DATABASES: {meant}"
             f"there are {aliases}. A path needs a '{os.sep}' in it."
         )
     return Database(path=absolute(name))
@@ -80,26 +81,32 @@ def sqlite_path(alias: str) -> Path:
     """Return the absolute path of an alias's database file.
 
     Raises ``NotASQLiteFile`` where the alias is not a SQLite database or has no
-    file.
+    file, ``ImproperlyConfigured`` where its name can be none.
     """
     settings = connections.settings[alias]
+    where = f"settings.DATABASES[{quoted(alias)}]['NAME']"
     if not _is_sqlite(alias):
         raise NotASQLiteFile(
-            f"The alias '{alias}' is not a SQLite database (its engine is "
+            f"The alias {quoted(alias)} is not a SQLite database (its engine is "
             f"{settings['ENGINE']}), so Litestream cannot replicate it.",
             in_memory=False,
         )
     if not settings["NAME"]:
         raise ImproperlyConfigured(
-            f"settings.DATABASES['{alias}']['NAME'] is improperly configured: "
-            "expected the path of a SQLite file, got nothing."
+            f"{where} is improperly configured: expected the path of a SQLite file, "
+            "got nothing."
+        )
+    if not _is_name(settings["NAME"]):
+        expected = "the path of a SQLite file"
+        raise ImproperlyConfigured(
+            wrong_value(where, expected, settings["NAME"]).message
         )
     path = file_of(os.fspath(settings["NAME"]))
     if path is None:
         raise NotASQLiteFile(
-            f"The alias '{alias}' is an in-memory database "
-            f"(NAME is '{settings['NAME']}'), so there is no file to replicate: "
-            f"give settings.DATABASES['{alias}']['NAME'] a path.",
+            f"The alias {quoted(alias)} is an in-memory database (NAME is "
+            f"{quoted(settings['NAME'])}), so there is no file to replicate: give "
+            f"{where} a path.",
             in_memory=True,
         )
     return path
@@ -115,11 +122,11 @@ def file_of(name: str) -> Path | None:
         return None
     if not name.startswith("file:"):
         return absolute(name)
-    parts = urlsplit(name)
-    path = unquote(parts.path)
-    if path in {"", ":memory:"} or "mode=memory" in parts.query.split("&"):
+    written, parameters = _parts_of_uri(name)
+    path = unquote(written)
+    if path in {"", ":memory:"} or "mode=memory" in parameters:
         return None
-    return absolute(url2pathname(parts.path) if os.name == "nt" else path)
+    return absolute(url2pathname(written) if os.name == "nt" else path)
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
@@ -127,8 +134,14 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
     SQLite keeps the WAL beside the file that a link leads to, while Litestream
     looks for it beside the link: a linked database would never be replicated.
+    Raises ``UnknownDatabase`` for what can be the path of no file.
     """
-    return Path(os.path.realpath(path))
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError as error:
+        raise UnknownDatabase(
+            f"{quoted(os.fspath(path))} can be the path of no file: {error}."
+        ) from error
 
 
 def is_wal(path: Path) -> bool | None:
@@ -181,9 +194,30 @@ def is_like_a_path(name: str) -> bool:
 def _is_sqlite(alias: str) -> bool:
     try:
         return connections[alias].vendor == "sqlite"
-    except ImproperlyConfigured:
+    except ImproperlyConfigured as error:
         # A database server's driver need not be installed where only Litestream
         # runs. Anything else may be SQLite and must not be left out in silence.
         if connections.settings[alias]["ENGINE"] in _SERVER_ENGINES:
             return False
-        raise
+        # Django lists its own backends in lines of their own.
+        raise ImproperlyConfigured(" ".join(str(error).split())) from error
+
+
+def _is_name(name: object) -> bool:
+    """Whether a ``NAME`` can be that of a SQLite file, or of a database in memory."""
+    if not isinstance(name, str) or not name.startswith("file:"):
+        return is_path(name)
+    written, _ = _parts_of_uri(name)
+    return is_path(unquote(written))
+
+
+def _parts_of_uri(name: str) -> tuple[str, list[str]]:
+    """Return the path and the parameters of a URI, as they are written.
+
+    Python's ``urlsplit`` refuses some that SQLite opens.
+    """
+    base, _, query = name.removeprefix("file:").partition("#")[0].partition("?")
+    if base.startswith("//"):
+        _, slash, path = base.removeprefix("//").partition("/")
+        base = f"{slash}{path}"
+    return base, query.split("&")

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
-from .settings_problems import Problem, wrong_value
+from .settings_problems import Problem, at, is_text, names, wrong, wrong_value
 
 ENGINE = "django_litestream.db.backends.sqlite_vfs"
 EXPECTED = "a dictionary such as {'replica': 's3://bucket/path'}"
@@ -90,20 +90,30 @@ class Replica:
 
         Raises ``ImproperlyConfigured``, which names the key.
         """
+        entry = at("settings.DATABASES", alias)
         options = database.get("OPTIONS") or {}
+        if not isinstance(options, Mapping):
+            expected = "a dictionary as get_vfs_databases() makes it"
+            _refuse(wrong_value(f"{entry}['OPTIONS']", expected, options))
+        places = {
+            field: f"{entry}['OPTIONS']['{OPTION_PREFIX}{name}']"
+            for name, field in _OPTION_FIELDS.items()
+        }
         given = {
             field: options[f"{OPTION_PREFIX}{name}"]
             for name, field in _OPTION_FIELDS.items()
             if f"{OPTION_PREFIX}{name}" in options
         }
-        where = f"settings.DATABASES['{alias}']['OPTIONS']"
         if "url" not in given:
             raise ImproperlyConfigured(
-                f"{where}['litestream_replica_url'] is missing: make the entry with "
+                f"{places['url']} is missing: make the entry with "
                 "django_litestream.get_vfs_databases()."
             )
+        places["primary"] = f"{entry}['TEST']['MIRROR']"
         given["primary"] = (database.get("TEST") or {}).get("MIRROR") or "default"
-        return cls(alias=alias, **given)
+        for field in given.keys() & _KEYS.keys():
+            _refuse(_value_problem(places[field], field, given[field]))
+        return cls(alias=alias, **_normal(given))
 
 
 _OPTION_FIELDS = {
@@ -143,7 +153,7 @@ def read(vfs: Any) -> tuple[Replica, ...]:
     """
     for problem in problems(vfs):
         if problem.id == "E001":
-            raise ImproperlyConfigured(problem.message)
+            _refuse(problem)
     shared = {key: vfs[key] for key in ("max_lag_seconds",) if key in vfs}
     return tuple(
         Replica(alias=alias, **{**shared, **_normal(entry)})
@@ -153,8 +163,15 @@ def read(vfs: Any) -> tuple[Replica, ...]:
 
 
 def pin_seconds(vfs: Mapping[str, Any]) -> float:
-    """Return how long a write pins its client to the primary without a daemon."""
-    return float(vfs.get("pin_seconds", _DEFAULT_PIN_SECONDS))
+    """Return how long a write pins its client to the primary without a daemon.
+
+    Raises ``ImproperlyConfigured``, which names the key.
+    """
+    value = vfs.get("pin_seconds", _DEFAULT_PIN_SECONDS)
+    is_right, expected = _GENERAL["pin_seconds"]
+    if not is_right(value):
+        _refuse(wrong_value(at(_WHERE, "pin_seconds"), expected, value))
+    return float(value)
 
 
 def problems(vfs: Any) -> Iterator[Problem]:
@@ -163,12 +180,12 @@ def problems(vfs: Any) -> Iterator[Problem]:
         yield wrong_value(_WHERE, EXPECTED, vfs)
         return
     for alias, entry in vfs.items():
-        where = f"{_WHERE}[{alias!r}]"
+        where = at(_WHERE, alias)
         if alias in _GENERAL:
             check, expected = _GENERAL[alias]
             if not check(entry):
                 yield wrong_value(where, expected, entry)
-        elif not isinstance(alias, str) or not alias:
+        elif not isinstance(alias, str) or not alias or not is_text(alias):
             yield wrong_value(where, "a database alias as its key", alias)
         elif isinstance(entry, Mapping):
             yield from _entry_problems(alias, where, entry)
@@ -182,9 +199,9 @@ def _entry_problems(
     alias: str, where: str, entry: Mapping[str, Any]
 ) -> Iterator[Problem]:
     if "url" not in entry:
-        yield wrong_value(where, "a dictionary with a 'url'", sorted(map(str, entry)))
+        yield wrong(where, "a dictionary with a 'url'", names(entry))
     for key, value in entry.items():
-        place = f"{where}[{key!r}]"
+        place = at(where, key)
         if key not in _KEYS:
             yield _misspelt(place, key, _KEYS) or Problem(
                 id="E001",
@@ -192,12 +209,24 @@ def _entry_problems(
                 f"{', '.join(_KEYS)}.",
                 hint="Remove it.",
             )
-        elif key == "url" and not _is_url(value):
-            yield _not_a_url(place, _URL)
         elif key == "primary" and value == alias:
             yield wrong_value(place, "another alias than the replica's own", value)
-        elif not _KEYS[key][0](value):
-            yield wrong_value(place, _KEYS[key][1], value)
+        elif problem := _value_problem(place, key, value):
+            yield problem
+
+
+def _value_problem(place: str, key: str, value: Any) -> Problem | None:
+    is_right, expected = _KEYS[key]
+    if is_right(value):
+        return None
+    if key == "url":
+        return _not_a_url(place, _URL)
+    return wrong_value(place, expected, value)
+
+
+def _refuse(problem: Problem | None) -> None:
+    if problem is not None:
+        raise ImproperlyConfigured(problem.message)
 
 
 def _normal(entry: Any) -> dict[str, Any]:
@@ -212,11 +241,7 @@ def _normal(entry: Any) -> dict[str, Any]:
 
 def _not_a_url(where: str, expected: str) -> Problem:
     # The value may have a password in it, so it is not told.
-    return Problem(
-        id="E001",
-        message=f"{where} is improperly configured: expected {expected}.",
-        hint=f"Make it {expected}.",
-    )
+    return wrong(where, expected)
 
 
 def _misspelt(where: str, key: Any, known: Mapping[str, Any]) -> Problem | None:
@@ -249,7 +274,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_url(value: Any) -> bool:
-    return isinstance(value, str) and "://" in value
+    return isinstance(value, str) and "://" in value and is_text(value)
 
 
 def _is_duration(value: Any) -> bool:
@@ -265,7 +290,7 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return _is_number(value) and isinstance(value, int) and 0 < value < 2**63
 
 
 _DURATION_EXPECTED = "a number of seconds or a duration such as '5s'"
@@ -273,7 +298,7 @@ _LAG = (_is_lag, "a number of seconds or None")
 _GENERAL = {
     "max_lag_seconds": _LAG,
     "pin_seconds": (
-        lambda value: _is_number(value) and value >= 0,
+        lambda value: _is_number(value) and 0 <= value <= _LONGEST_WAIT,
         "a number of seconds",
     ),
 }
