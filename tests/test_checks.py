@@ -108,6 +108,54 @@ def test_e001_settings_that_are_no_dictionary() -> None:
             "['dbs'][0]['replica']",
             "a dictionary such as {'url':",
         ),
+        ({"dbs": [{"a\nb": 3}]}, "['dbs'][0]", "a 'path' (a database alias or"),
+        (
+            {"dbs": [{"path": "a\0b/c"}]},
+            "['dbs'][0]['path']",
+            r"a database alias or a path, got 'a\x00b/c'",
+        ),
+        (
+            {"dbs": [{"path": "s3://me:secret@bucket"}]},
+            "['dbs'][0]['path']",
+            "a database alias or a path, got text that may hold a secret",
+        ),
+        (
+            {"dbs": [{"path": "default", "meta-path": 3}]},
+            "['dbs'][0]['meta-path']",
+            "a path, got 3",
+        ),
+        (
+            {"dbs": [{"path": "default", "replica": {"url": 5}}]},
+            "['dbs'][0]['replica']['url']",
+            "text, got 5",
+        ),
+        (
+            {"dbs": [{"path": "default", "replicas": "s3://me:secret@bucket"}]},
+            "['dbs'][0]['replicas']",
+            "a list, got <class 'str'>",
+        ),
+        (
+            {"dbs": [{"path": "default", "replicas": ["s3://me:secret@bucket"]}]},
+            "['dbs'][0]['replicas'][0]",
+            "a dictionary such as {'url':",
+        ),
+        (
+            {"dbs": {"path": "default", "replica": {"password": "secret"}}},
+            "['dbs']",
+            "a list of dictionaries such as [{'path': 'default'}], got <class 'dict'>",
+        ),
+        ({"dbs": "x" * 100_000}, "['dbs']", "a list of dictionaries"),
+        ({"socket": "/run/x"}, "['socket']", "a dictionary such as {'enabled'"),
+        ({"socket": {"path": None}}, "['socket']['path']", "a path, got None"),
+        ({"bin_path": "~no-such-user/x"}, "['bin_path']", "a path, got '~no-such"),
+        ({"vfs_extension_path": "a\nb"}, "['vfs_extension_path']", r"a path, got 'a\n"),
+        ({"addr": "\ud800"}, "['addr']", "text that UTF-8 can hold"),
+        ({"part-size": 10**400}, "['part-size']", "a number that Litestream can read"),
+        (
+            {"vfs": {"pin_seconds": 1e20}},
+            "['vfs']['pin_seconds']",
+            "a number of seconds, got 1e+20",
+        ),
     ],
 )
 def test_e001_a_value_of_a_wrong_type(settings: Any, place: str, expected: str) -> None:
@@ -116,7 +164,30 @@ def test_e001_a_value_of_a_wrong_type(settings: Any, place: str, expected: str) 
     assert message.startswith(
         f"settings.LITESTREAM{place} is improperly configured: expected {expected}"
     )
-    assert "secret" not in message
+    assert "secret@" not in message
+    assert "'secret'" not in message
+    assert len(message.splitlines()) == 1
+    assert len(message) < 400
+
+
+def test_e001_settings_that_hold_themselves() -> None:
+    litestream: dict[str, Any] = {}
+    litestream["logging"] = {"stderr": litestream}
+    check_id, message, _ = only_message(litestream)
+    assert check_id == "litestream.E001"
+    assert message.startswith("settings.LITESTREAM['logging']['stderr'] is improperly")
+
+
+@pytest.mark.parametrize("key", ["vfs_eager", "vfs"])
+def test_a_project_starts_to_be_told_of_wrong_settings(
+    project: Project, key: str
+) -> None:
+    project.litestream[key] = "yes"
+    project.write_settings()
+    completed = project.manage("check")
+    assert completed.returncode == 1
+    assert f"(litestream.E001) settings.LITESTREAM['{key}']" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from django_litestream import config, private_files
 from django_litestream.binaries import find_executable
 from django_litestream.configuration import Configuration
+from django_litestream.databases import Database
 from django_litestream.errors import (
     ConfigurationError,
     NotASQLiteFile,
@@ -189,6 +190,44 @@ def test_the_default_socket_fits_whatever_the_paths() -> None:
 def test_a_socket_path_that_is_too_long_is_an_error() -> None:
     with pytest.raises(ImproperlyConfigured, match="longer than the 103 bytes"):
         build([{"path": "default"}], socket={"path": "/" + "x" * 110})
+
+
+@pytest.mark.parametrize(
+    ("url", "below"),
+    [
+        ("s3://bucket", "s3://bucket/a%20b.db"),
+        ("s3://bucket/path/?region=x", "s3://bucket/path/a%20b.db?region=x"),
+        ("file:///", "file:///a%20b.db"),
+        ("sftp://user:pa[ss@host/path", "sftp://user:pa[ss@host/path/a%20b.db"),
+    ],
+)
+def test_a_file_of_a_directory_has_its_replica_below(url: str, below: str) -> None:
+    configuration = build([{"dir": "/srv", "replica": {"url": url}}])
+    named = configuration.naming(Database(path=Path("/srv/a b.db")))
+    assert named.mapping["dbs"][0]["replica"] == {"url": below}
+
+
+@pytest.mark.parametrize(
+    ("entry", "name", "message"),
+    [
+        ({"replica": {}}, "a.db", "/srv has no replica"),
+        ({"replicas": []}, "a.db", "/srv has no replica"),
+        ({"replica": FILE}, "\udcff.db", r"'/srv/\\udcff.db' cannot be named"),
+    ],
+)
+def test_a_file_of_a_directory_that_cannot_be_named(
+    entry: dict[str, Any], name: str, message: str
+) -> None:
+    configuration = build([{"dir": "/srv", **entry}])
+    with pytest.raises(ConfigurationError, match=message):
+        configuration.naming(Database(path=Path("/srv", name)))
+
+
+@pytest.mark.parametrize("pattern", ["/srv/*.db", "a\0b"])
+def test_a_pattern_that_finds_no_file(pattern: str) -> None:
+    configuration = build([{"dir": "/srv", "pattern": pattern, "replica": FILE}])
+    with pytest.raises(ConfigurationError, match="of /srv in settings"):
+        configuration.directory_files()
 
 
 def test_lazy_text_is_text() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from django_litestream import databases
 from django_litestream.databases import Database
@@ -53,6 +53,29 @@ def test_an_engine_that_cannot_be_loaded_may_be_sqlite_and_is_not_left_out() -> 
         databases.find("unloadable")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [5, b"bytes", "a\0b", "/\ud800", "file:///a%00b", "s3://me:SECRET@bucket", ["a"]],
+)
+def test_a_name_that_is_none_of_a_file(
+    name: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections.settings["default"], "NAME", name)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        databases.find("default")
+    assert str(caught.value).startswith(
+        "settings.DATABASES['default']['NAME'] is improperly configured: expected the "
+        "path of a SQLite file, got "
+    )
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a\0b/c", "/\ud800"])
+def test_a_word_that_can_be_no_path(name: str) -> None:
+    with pytest.raises(UnknownDatabase, match="can be the path of no file"):
+        databases.find(name)
+
+
 @pytest.mark.parametrize("name", ["defualt", "Default", "nosuch", ""])
 def test_a_word_that_is_no_alias_is_not_taken_for_a_file(name: str) -> None:
     with pytest.raises(UnknownDatabase, match="No database alias"):
@@ -85,6 +108,7 @@ def test_a_linked_file_stands_for_the_file_it_leads_to(tmp_path: Path) -> None:
         ("file:/srv/plain.db?mode=ro&immutable=1", "/srv/plain.db"),
         ("file://localhost/srv/host.db", "/srv/host.db"),
         ("file:///srv/fragment.db#x", "/srv/fragment.db"),
+        ("file:///srv/a[b.db", "/srv/a[b.db"),
     ],
 )
 def test_uris_are_read_as_sqlite_reads_them(name: str, path: str) -> None:

@@ -13,7 +13,7 @@ from .databases import Database
 from .errors import ConfigurationError
 from .redaction import redacted
 from .references import references_in
-from .settings_problems import in_line
+from .settings_problems import in_line, is_text, quoted
 
 _URL = re.compile(
     r"(?P<host>(?:[^/?#]+://[^/?#]*)?)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL
@@ -75,34 +75,47 @@ class Configuration:
         configured = [*labels, *map(str, self.directories)]
         raise ConfigurationError(
             f"{in_line(database.label)} is not in settings.LITESTREAM['dbs'], which "
-            f"has {', '.join(map(in_line, configured))}: add it "
-            "there."
+            f"has {', '.join(map(in_line, configured))}: add it there."
         )
 
     def directory_files(self) -> list[Database]:
-        """Return the databases that are in the directories now."""
-        found: dict[Path, Database] = {}
-        for entry in self.mapping["dbs"]:
-            if directory := entry.get("dir"):
-                search = Path.rglob if entry.get("recursive") else Path.glob
-                for path in sorted(
-                    search(Path(directory), entry.get("pattern") or "*")
-                ):
-                    if databases.is_wal(path) is not None:
-                        found[path] = Database(path=path)
-        return list(found.values())
+        """Return the databases that are in the directories now.
+
+        Raises ``ConfigurationError`` for a pattern that no file can be found by.
+        """
+        return [
+            Database(path=path)
+            for path in dict.fromkeys(
+                path
+                for entry in self.mapping["dbs"]
+                if entry.get("dir")
+                for path in _files_of(entry)
+            )
+            if databases.is_wal(path) is not None
+        ]
 
     def naming(self, database: Database) -> Configuration:
         """Return a configuration in which ``database`` has an entry of its own.
 
         ``replicate`` puts the files of a directory each below the directory's
-        replica; ``restore`` and ``ltx`` know no file that is not named.
+        replica; ``restore`` and ``ltx`` know no file that is not named. Raises
+        ``ConfigurationError`` for one that cannot be.
         """
         directory = self._directory_of(database)
         if directory is None or self._names(database):
             return self
         replicas = directory.get("replicas") or [directory.get("replica")]
+        if not replicas[0]:
+            raise ConfigurationError(
+                f"{in_line(directory['dir'])} has no replica: give it a 'replica' in "
+                "settings.LITESTREAM['dbs']."
+            )
         relative = database.path.relative_to(directory["dir"]).as_posix()
+        if not is_text(relative):
+            raise ConfigurationError(
+                f"{quoted(database.path)} cannot be named to Litestream, which reads "
+                "its configuration as UTF-8: give the file another name."
+            )
         entry = {"path": str(database.path), "replica": _below(replicas[0], relative)}
         return replace(
             self,
@@ -123,6 +136,22 @@ class Configuration:
             ),
             None,
         )
+
+
+def _files_of(entry: dict[str, Any]) -> list[Path]:
+    directory, pattern = Path(entry["dir"]), entry.get("pattern") or "*"
+    try:
+        found = (
+            directory.rglob(pattern)
+            if entry.get("recursive")
+            else directory.glob(pattern)
+        )
+        return sorted(found)
+    except (NotImplementedError, ValueError) as error:
+        raise ConfigurationError(
+            f"The 'pattern' {quoted(pattern)} of {in_line(directory)} in "
+            "settings.LITESTREAM['dbs'] finds no file: make it one such as '*.db'."
+        ) from error
 
 
 def _below(replica: dict[str, Any], relative: str) -> dict[str, Any]:
