@@ -133,7 +133,7 @@ def read_in_threads(reader: Reader, keys: Sequence[int], count: int) -> float:
 
     Each has a connection of its own, with the pages cached.
     """
-    barrier = threading.Barrier(count, timeout=60)
+    barrier = threading.Barrier(count, timeout=300)
 
     def read(_: int) -> tuple[float, float]:
         connection = reader.open()
