@@ -12,9 +12,15 @@ import pytest
 from django.db import transaction
 from django.db.utils import OperationalError
 
-from django_litestream.db.backends.sqlite_vfs.compactions import newest_compacted
+from django_litestream.db.backends.sqlite_vfs.compactions import (
+    InStorage,
+    compactions,
+)
 
+from .project import wait_until
+from .replica_app.models import Note
 from .replica_world import ReplicaWorld, Worker, count_notes, replica_world
+from .s3_server import s3_server
 
 ALIAS = "default_replica"
 POLL_INTERVAL = 0.2
@@ -107,16 +113,101 @@ def test_a_transaction_that_cannot_move_says_so(tmp_path: Path) -> None:
 
 
 def test_what_is_compacted_is_looked_at_anew_once_it_changes(tmp_path: Path) -> None:
-    url = tmp_path.as_uri()
-    assert newest_compacted(url) == 0
+    there = compactions(tmp_path.as_uri())
+    assert there.newest == 0
     level = tmp_path / "ltx" / "1"
     level.mkdir(parents=True)
-    assert newest_compacted(url) == 0
+    assert there.newest == 0
     for first, last in ((1, 9), (10, 255)):
         (level / f"{first:016x}-{last:016x}.ltx").touch()
         (level / f"{last + 1:016x}-{last + 1:016x}.ltx.tmp").touch()
         (level / "else-where.ltx").touch()
-        assert newest_compacted(url) == last
+        assert there.newest == last
         # So that the next is not of the same moment.
         time.sleep(0.05)
-    assert newest_compacted("s3://bucket/database") == 0
+
+
+def compact_in_storage(world: ReplicaWorld, seconds: int) -> Callable[[], int]:
+    """Have the daemon compact to S3; return what tells the newest transaction there."""
+    world.litestream["levels"] = [{"interval": f"{seconds}s"}]
+    replica = world.directory / "s3" / "bucket" / "notes"
+    return lambda: max(
+        (int(file.stem.partition("-")[2], 16) for file in replica.glob("0001/*.ltx")),
+        default=0,
+    )
+
+
+def test_what_is_compacted_in_a_storage_is_listed_while_one_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        replica_world(tmp_path / "project") as world,
+        s3_server(world.directory / "s3") as s3,
+    ):
+        for name, value in s3.environ.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(
+            "django_litestream.vfs.listing.initial_environment", lambda: None
+        )
+        world.environ |= s3.environ
+        world.litestream["dbs"][0]["replica"] = s3.replica("notes")
+        compacted = compact_in_storage(world, seconds=1)
+        world.write_settings()
+        there = InStorage(s3.url("notes"))
+        assert (there.newest, there.age) == (0, float("inf"))
+        with world.replicating():
+            for _ in range(2):
+                before = compacted()
+                world.write_note()
+                wait_until(lambda before=before: compacted() > before)
+                wait_until(lambda: there.newest == compacted())
+                assert there.age < 60
+
+
+def test_a_compaction_is_expected_around_the_time_of_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = InStorage("s3://bucket/database")
+    expected = []
+    for tenths in range(600, 900):
+        monkeypatch.setattr(time, "time", lambda now=tenths / 10: now)
+        if there.is_expected(1.0):
+            expected.append(tenths / 10)
+    assert expected == [n / 10 for n in [*range(600, 625), *range(895, 900)]]
+
+
+def longest_wrong_for(seconds: float) -> float:
+    """Return for how long on end the replica lacked a note from among those it has."""
+    ends = time.monotonic() + seconds
+    longest, began = 0.0, None
+    while (now := time.monotonic()) < ends:
+        numbers = list(Note.objects.using(ALIAS).values_list("pk", flat=True))
+        if numbers == list(range(1, len(numbers) + 1)):
+            began = None
+        else:
+            began = began or now
+            longest = max(longest, now - began)
+        time.sleep(0.05)
+    return longest
+
+
+@pytest.mark.prove
+def test_what_a_compaction_in_a_storage_hides_is_soon_there_again(
+    tmp_path: Path,
+) -> None:
+    """Without a connection in its place it would be hidden until the next one."""
+    with (
+        replica_world(tmp_path / "project") as world,
+        s3_server(world.directory / "s3") as s3,
+    ):
+        world.environ |= s3.environ
+        world.litestream["dbs"][0]["replica"] = s3.replica("notes")
+        world.vfs["default_replica"]["url"] = s3.url("notes")
+        compact_in_storage(world, seconds=20)
+        world.write_settings()
+        with (
+            world.replicating(),
+            world.writing(),
+            world.worker() as worker,
+        ):
+            assert worker.call(longest_wrong_for, 45.0) < 8.0

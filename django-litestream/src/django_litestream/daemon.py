@@ -40,7 +40,7 @@ def check(configuration: Configuration) -> None:
 
 
 def prepare(
-    configuration: Configuration, subcommand: str, words: Sequence[str]
+    configuration: Configuration | None, subcommand: str, words: Sequence[str]
 ) -> None:
     """Have Litestream see what was committed while it did not replicate.
 
@@ -104,7 +104,11 @@ def _refuse_second(socket: Path) -> None:
 
 def _file_replica_path(replica: dict[str, str]) -> Path | None:
     if url := replica.get("url"):
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            # A password that is not percent-encoded, and so no path.
+            return None
         return Path(unquote(parts.path)) if parts.scheme == "file" else None
     if replica.get("type", "file") == "file" and replica.get("path"):
         return Path(replica["path"])

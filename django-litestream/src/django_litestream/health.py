@@ -17,6 +17,7 @@ from django.db import connections
 from django.db.utils import DatabaseError
 
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
+from .db.backends.sqlite_vfs.compactions import compactions
 from .replicas import Replica
 from .topology import topology
 from .vfs.forks import forks
@@ -85,8 +86,18 @@ class Watcher:
         if not connection.is_live():
             return False
         assert connection.snapshots is not None
+        age = connection.snapshots.poll_age()
+        compacted = compactions(replica.url)
+        if compacted.age > age + _BELIEVED_FOR:
+            self._say(
+                f"'{replica.alias}' is not read from: what Litestream compacts in it "
+                "cannot be listed. Is the executable installed?"
+            )
+            return False
+        if compacted.is_expected(replica.poll_interval):
+            return False
         limit = replica.max_lag_seconds
-        return limit is None or connection.snapshots.poll_age() <= limit
+        return limit is None or age <= limit
 
     def _say(self, problem: str, *, traceback: bool = False) -> None:
         """Log why no replica is read from, once."""

@@ -6,7 +6,6 @@ is the only thing that stays behind, one per database.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -23,12 +22,19 @@ from . import databases
 from .comparison import Copy, compare, copy
 from .control import Daemon
 from .databases import Database
-from .errors import BackupBad, BackupUnchecked, DaemonError, DaemonUnavailable
+from .errors import (
+    BackupBad,
+    BackupUnchecked,
+    DaemonError,
+    DaemonUnavailable,
+    ListingFailed,
+)
 from .invocation import Ask
 from .marks import Mark, read_mark, write_mark
 from .private_files import temporary_directory
 from .reasons import explain
 from .verify_report import Report, Verdict
+from .vfs.listing import read_listing
 
 # How often the replica is looked at, in seconds. A daemon with Litestream's defaults
 # uploads once a second.
@@ -280,5 +286,8 @@ class Verifier:
         )
         if status != 0:
             raise BackupUnchecked(f"The replica cannot be listed: {explain(reason)}")
-        files = json.loads(listed or "null") or []
-        return max((int(file["max_txid"], 16) for file in files), default=0)
+        try:
+            files = read_listing(listed)
+        except ListingFailed as error:
+            raise BackupUnchecked(f"The replica cannot be listed: {error}.") from error
+        return max((file.max_txid for file in files), default=0)

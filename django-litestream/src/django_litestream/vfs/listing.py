@@ -30,8 +30,8 @@ class LTXFile:
     written_at: datetime
 
 
-def list_files(url: str, timeout: float) -> list[LTXFile]:
-    """Return the files of every level of the replica at ``url``.
+def list_files(url: str, timeout: float, *, level: str = "all") -> list[LTXFile]:
+    """Return the files of a ``level`` of the replica at ``url``, of every one by default.
 
     Raises ``ListingFailed`` where that takes more than ``timeout`` seconds, fails, or
     there is no Litestream executable. Its message has no secret in it.
@@ -39,7 +39,7 @@ def list_files(url: str, timeout: float) -> list[LTXFile]:
     try:
         executable = binaries.find_executable()
         listed = subprocess.run(
-            [executable, "ltx", "-json", "-level", "all", url],
+            [executable, "ltx", "-json", "-level", level, url],
             env=initial_environment() or dict(os.environ),
             capture_output=True,
             text=True,

@@ -25,7 +25,7 @@ from ....vfs.opening import Opener, OpeningFailed, forget, opener
 from ....vfs.uri import connection_uri, is_vfs_name
 from . import reasons
 from .client import DatabaseClient
-from .compactions import newest_compacted
+from .compactions import compactions
 from .cursor import Cursor
 from .features import DatabaseFeatures
 from .snapshot import Snapshots
@@ -309,7 +309,11 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         (https://github.com/benbjohnson/litestream/issues/1460).
         """
         replica = self._reads
-        if replica is None or not self._is_stale(replica):
+        if replica is None:
+            return
+        if self.snapshots is not None and replica.moment is None:
+            self.snapshots.look_at_compactions()
+        if not self._is_stale(replica):
             return
         opener = self._opener(replica)
         connect = partial(self._open, replica, self.get_connection_params())
@@ -363,7 +367,10 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
     def _open(self, replica: Replica, parameters: dict[str, Any]) -> ReplicaConnection:
         """Open a connection, however long it takes."""
         # What is compacted from here on may or may not be in what is opened.
-        compacted = newest_compacted(replica.url)
+        known = compactions(replica.url)
+        if known.age > replica.poll_interval:
+            known.look()
+        compacted = known.newest
         connection: ReplicaConnection = super().get_new_connection(parameters)
         connection.compacted = compacted
         forks.watch(connection)

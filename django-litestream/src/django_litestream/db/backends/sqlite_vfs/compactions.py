@@ -3,41 +3,168 @@
 A connection through the VFS of Litestream 0.5.17 polls level 0, where each commit comes
 first, and level 1, where commits come again once they are compacted. What comes to level
 1 covers what the connection has of the same pages, newer commits included, until the
-next compaction (https://github.com/benbjohnson/litestream/pull/1478).
+next compaction (https://github.com/benbjohnson/litestream/pull/1478). Of a row that is on
+such a page and one that is not it then shows two different moments.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import threading
+import time
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from ....errors import ListingFailed
 from ....txids import parse_txid
+from ....vfs.listing import list_files
 
-# By the directory of a level: when it was changed, and its newest transaction then.
-_known: dict[Path, tuple[int, int]] = {}
+# Litestream compacts at whole multiples of a level's interval, which is this long by
+# default. What comes of it is looked for more often for a while, and is not risked
+# for as long as it usually takes to come and to be seen.
+_DEFAULT_INTERVAL = 30.0
+_SOUGHT_FOR = 3.0
+_RISKED_AFTER = 1.5
+_AHEAD = 0.5
+
+# Seconds between two listings.
+_PAUSE = 1.0
+_PAUSE_WHILE_SOUGHT = 0.2
+
+# How long a listing may take, and for how long nobody has to ask for one that listing
+# ends, in seconds.
+_LONGEST_LISTING = 5.0
+_IDLE = 60.0
 
 
-def newest_compacted(url: str) -> int:
-    """Return the TXID of the newest transaction in level 1 of the replica at ``url``.
+class Compactions(Protocol):
+    """The compactions of a replica.
 
-    Zero where there is none, and for every storage but ``file``: to list another one
-    takes too long for what must not wait.
+    ``newest`` is the TXID of the newest transaction in its level 1, zero where there
+    is none. ``age`` tells how many seconds ago that was true, and ``is_expected``
+    whether the next one may come before it is seen here; neither takes long. ``look``
+    makes ``newest`` true now, and may.
     """
+
+    @property
+    def newest(self) -> int: ...
+
+    @property
+    def age(self) -> float: ...
+
+    def is_expected(self, poll_interval: float) -> bool: ...
+
+    def look(self) -> None: ...
+
+
+class InDirectory:
+    """The compactions of a ``file`` replica, which is looked at whenever one asks."""
+
+    age = 0.0
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / "ltx" / "1"
+        self._changed = 0
+        self._newest = 0
+
+    @property
+    def newest(self) -> int:
+        try:
+            changed = self._directory.stat().st_mtime_ns
+            if changed != self._changed:
+                names = os.listdir(self._directory)
+                self._newest = max(map(_last_txid, names), default=0)
+                self._changed = changed
+        except (OSError, ValueError):
+            # No such directory, or nothing that can be the name of one.
+            return 0
+        return self._newest
+
+    def is_expected(self, poll_interval: float) -> bool:
+        return False
+
+    def look(self) -> None:
+        pass
+
+
+class InStorage:
+    """The compactions of another replica, listed by a thread while somebody asks."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._newest = 0
+        self._listed_at = -math.inf
+        self._asked_at = 0.0
+        self._lister: threading.Thread | None = None
+        self._changing = threading.Lock()
+
+    @property
+    def newest(self) -> int:
+        self._asked_at = time.monotonic()
+        if self._lister is None:
+            self._start()
+        return self._newest
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self._listed_at
+
+    def is_expected(self, poll_interval: float) -> bool:
+        since = (time.time() + _AHEAD) % _DEFAULT_INTERVAL - _AHEAD
+        return since < poll_interval + _RISKED_AFTER
+
+    def look(self) -> None:
+        began = time.monotonic()
+        try:
+            files = list_files(self._url, _LONGEST_LISTING, level="1")
+        except ListingFailed:
+            # Nothing is polled from a storage that cannot be listed either.
+            return
+        with self._changing:
+            if began > self._listed_at:
+                self._newest = max((file.max_txid for file in files), default=0)
+                self._listed_at = began
+
+    def _start(self) -> None:
+        with self._changing:
+            if self._lister is None:
+                self._lister = threading.Thread(
+                    target=self._go_on_listing,
+                    name="litestream-compactions",
+                    daemon=True,
+                )
+                self._lister.start()
+
+    def _go_on_listing(self) -> None:
+        while time.monotonic() - self._asked_at < _IDLE:
+            self.look()
+            is_sought = time.time() % _DEFAULT_INTERVAL < _SOUGHT_FOR
+            time.sleep(_PAUSE_WHILE_SOUGHT if is_sought else _PAUSE)
+        with self._changing:
+            self._lister = None
+
+
+# By the replica's URL, in this process: the threads are not in a child of it.
+_known: dict[str, Compactions] = {}
+
+
+def compactions(url: str) -> Compactions:
+    """Return the compactions of the replica at ``url``."""
+    if url not in _known:
+        _known.setdefault(url, _compactions(url))
+    return _known[url]
+
+
+def _compactions(url: str) -> Compactions:
     try:
         parts = urlsplit(url)
-        if parts.scheme != "file":
-            return 0
-        directory = Path(unquote(parts.path), "ltx", "1")
-        changed = directory.stat().st_mtime_ns
-        known, newest = _known.get(directory, (0, 0))
-        if changed != known:
-            newest = max(map(_last_txid, os.listdir(directory)), default=0)
-            _known[directory] = changed, newest
-    except (OSError, ValueError):
-        # No such directory, or nothing that can be the name of one.
-        return 0
-    return newest
+    except ValueError:
+        return InStorage(url)
+    if parts.scheme == "file":
+        return InDirectory(Path(unquote(parts.path)))
+    return InStorage(url)
 
 
 def _last_txid(name: str) -> int:
@@ -47,3 +174,7 @@ def _last_txid(name: str) -> int:
         return parse_txid(stem.partition("-")[2]) if suffix == "ltx" else 0
     except ValueError:
         return 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_known.clear)

@@ -8,7 +8,10 @@ import time
 from weakref import WeakSet
 
 from ....vfs.forks import ReplicaConnection
-from .compactions import newest_compacted
+from .compactions import compactions
+
+# How long ago compactions may have been looked at, in seconds.
+_LONGEST_UNKNOWN = 3.0
 
 
 class Snapshots:
@@ -30,7 +33,7 @@ class Snapshots:
     ) -> None:
         self._connection = connection
         self._lifetime = lifetime
-        self._url = url
+        self._compactions = compactions(url)
         self._ends = 0.0
         self._is_shared = False
         self._lacks_commits = False
@@ -74,7 +77,7 @@ class Snapshots:
         That ends with another connection only. What a snapshot reads is sure to be
         right where this is called once it has been read from.
         """
-        compacted = newest_compacted(self._url)
+        compacted = self._compactions.newest
         if compacted > self._connection.compacted:
             self._connection.compacted = compacted
             try:
@@ -84,6 +87,15 @@ class Snapshots:
             else:
                 self._lacks_commits = self._lacks_commits or newest > compacted
         return self._lacks_commits
+
+    def look_at_compactions(self) -> None:
+        """Find out what was compacted before the newest poll, where that is unknown.
+
+        Nobody may have read from the replica, and so looked, for long.
+        """
+        age = self._compactions.age
+        if age > _LONGEST_UNKNOWN and age > self.poll_age() + 1:
+            self._compactions.look()
 
     def newest_txid(self) -> int:
         """Return the newest transaction the connection has.
