@@ -52,6 +52,7 @@ HYDRATED_S3 = "hydrated from S3, `sqlite3`"
 COMPARED = (LOCAL_SQLITE3, VFS_FILE, VFS_S3, LOCAL_ORM, OUR_FILE, OUR_S3)
 HYDRATED = {VFS_FILE: HYDRATED_FILE, VFS_S3: HYDRATED_S3}
 
+_HYDRATED_KINDS = (POINT_READS, SCAN)
 # What reads more of a database that is larger.
 _GROWING = (AGGREGATE, SCAN)
 
@@ -167,9 +168,8 @@ def _compare(
         measures = {
             name: partial(getattr(place, temperature), kind, keys)
             for name, place in places.items()
-            if name in COMPARED or kind in (POINT_READS, SCAN)
-            if kind not in _GROWING
-            or _expected(by_name.get(name, {}), size) < _TOO_LONG
+            if (name in COMPARED or kind in _HYDRATED_KINDS)
+            and (kind not in _GROWING or _expected(by_name.get(name), size) < _TOO_LONG)
         }
         if temperature == "warm":
             # Fills the caches.
@@ -179,7 +179,7 @@ def _compare(
             by_name.setdefault(name, {})[size] = seconds
 
 
-def _expected(measured: dict[int, float], size: int) -> float:
+def _expected(measured: dict[int, float] | None, size: int) -> float:
     """Return what reading may take that grows as the database does."""
     if not measured:
         return 0.0
@@ -285,7 +285,7 @@ def _hydration_table(hydrating: dict[str, dict[int, float]], warm: Found) -> Tab
                 milliseconds(hydrating[hydrated][size]),
                 *(
                     milliseconds(warm[kind][name].get(size))
-                    for kind in (POINT_READS, SCAN)
+                    for kind in _HYDRATED_KINDS
                     for name in (hydrated, plain)
                 ),
             )

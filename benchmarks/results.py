@@ -77,28 +77,29 @@ class Results:
             else:
                 self.tables.append(one)
 
-    def add_run(self, subject: str, seconds: float, load_before: float) -> None:
+    def add_run(
+        self, subject: str, runs: int, seconds: float, load_before: float
+    ) -> None:
         """Note how long a subject took, and how busy the machine was (not on Windows)."""
         self.runs.append(
             (
                 subject,
+                str(runs),
                 f"{seconds:.0f} s",
                 f"{load_before:.1f}",
                 f"{os.getloadavg()[0]:.1f}",
             )
         )
 
-    def as_markdown(
-        self, command: str, runs: int, plots: Iterable[str], before: str = ""
-    ) -> str:
+    def as_markdown(self, command: str, plots: Iterable[str], before: str = "") -> str:
         """Return the results, with those of ``before`` that were not found anew."""
         kept = _sections(before)
         heading = [
             "# Benchmarks",
             "",
-            f"Written by `{command}`, do not edit. {_versions()}; medians of {runs} runs, "
-            f"of {SHORT * runs} where one is short, of fewer where one is long; what is "
-            "compared was measured in turns.",
+            f"Written by `{command}`, do not edit. {_versions()}; medians of "
+            f"several runs, of {SHORT} times as many where one is short, of fewer where one "
+            "is long; what is compared was measured in turns.",
         ]
         tables = (
             *(self._merged(kept, table) for table in (self._targets(), self._runs())),
@@ -124,7 +125,7 @@ class Results:
             title=RUNS,
             note=f"The load is what waited for {os.cpu_count()} processors, in the minute "
             "before and in the last one.",
-            columns=("subject", "took", "load before", "load at its end"),
+            columns=("subject", "runs", "took", "load before", "load at its end"),
             rows=self.runs,
         )
 

@@ -71,7 +71,7 @@ def main() -> None:
             load = os.getloadavg()[0]
             start = time.monotonic()
             results.add(*SUBJECTS[name](projects, options.runs))
-            results.add_run(name, time.monotonic() - start, load)
+            results.add_run(name, options.runs, time.monotonic() - start, load)
             found = _write(results, options, megabytes, before)
     print(found, end="")
 
@@ -135,7 +135,6 @@ def _write(
             plots.draw(figure, drawn)
     found = results.as_markdown(
         " ".join(map(str, command)),
-        options.runs,
         sorted(plot.name for plot in drawn.glob("*.svg")),
         before,
     )
