@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from ..errors import ListingFailed
+from ..settings_problems import in_line
 from .environment import initial_environment
 from .listing import list_files
 
@@ -65,18 +66,13 @@ def _missing_directory(path: str) -> str:
     if looked_for.is_dir():
         return ""
     meant = Path(unquote(path))
-    shown = _in_a_line(meant)
+    shown = in_line(meant)
     if meant.is_dir():
         return (
             f"Litestream looks for {looked_for} in place of {shown}: keep the replica "
             "where the path needs no escapes in a URL"
         )
     return f"there is no directory {shown}"
-
-
-def _in_a_line(path: Path) -> str:
-    text = str(path)
-    return text if text.isprintable() else repr(text)
 
 
 def _refused(url: str, environ: Mapping[str, str]) -> str:
