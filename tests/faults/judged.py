@@ -39,7 +39,7 @@ def write_on_and_judge(world: World) -> Outcome:
         outcome = world.outcome(RECOVERED_TIMEOUT)
         if outcome.verdict is not Verdict.GOOD:
             print(f"A phantom was replicated: {outcome}")
-            world.begin_anew()
+            world.checkpoint_between_daemons()
     world.write_on()
     world.stop_writer()
     return world.outcome(RECOVERED_TIMEOUT)

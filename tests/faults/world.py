@@ -25,6 +25,7 @@ from ..proof.ledger import Row
 from ..proof.oracle import judge
 from ..proof.process import create_ledger, start_writer
 from ..s3_server import S3Server
+from ..test_placement import mounted
 from .partition import Partition, partition_before
 
 # How long `verify` waits for a lock and for the replica, in seconds: longer than
@@ -75,7 +76,8 @@ class World:
     """A project with a ledger, its daemon, its writer and its storage.
 
     ``settings`` go into ``settings.LITESTREAM``. With ``s3`` the replica is on a
-    server, behind a network that can be cut; else it is a directory.
+    server, behind a network that can be cut; else it is a directory. ``disk`` names
+    what is on a small disk of its own: the ``replica``, the ``project``, or nothing.
     """
 
     directory: Path
@@ -83,11 +85,18 @@ class World:
     settings: dict[str, Any] = field(default_factory=dict)
     entry: dict[str, Any] = field(default_factory=dict)
     s3: bool = False
+    disk: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.project = Project(self.directory / "project")
         self.things = ExitStack()
+        if self.disk:
+            place = self.directory / "project"
+            place.mkdir()
+            if self.disk == "replica":
+                place /= "replica"
+            self.things.enter_context(mounted(place, "size=24m"))
+        self.project = Project(self.directory / "project")
         self._daemon = ExitStack()
         self.daemon: subprocess.Popen[bytes] | None = None
         self.writer: subprocess.Popen[bytes] | None = None
@@ -233,6 +242,11 @@ class World:
             file.seek(end)
             file.write(frames)
 
+    def failures(self) -> str:
+        """Return what the writer has failed with."""
+        lines = self._journal_path.read_text().splitlines()
+        return "\n".join(line for line in lines if line.startswith("#"))
+
     def count(self, event: Event) -> int:
         return len(self.journal.rows(event))
 
@@ -299,6 +313,13 @@ class World:
         """Know from now on only of what was written up to ``row``."""
         self._past = self.journal.forget(row)
         self._journals += 1
+
+    def checkpoint_between_daemons(self) -> None:
+        """Have Litestream read the WAL from its beginning."""
+        self.stop_daemon()
+        [(busy, _, _)] = self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert not busy
+        self.start_daemon()
 
     def begin_anew(self) -> None:
         """Have a new backup made of the database, as for one that is bad."""

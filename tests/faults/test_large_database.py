@@ -1,0 +1,53 @@
+"""A database that grows past one gibibyte, where SQLite has its lock page."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from django_litestream.verify_report import Verdict
+
+from ..proof.oracle import judge
+from .world import world
+
+pytestmark = [
+    pytest.mark.prove,
+    pytest.mark.skipif(
+        "DJANGO_LITESTREAM_PROVE_LARGE" not in os.environ,
+        reason="takes minutes and 6 GB: set DJANGO_LITESTREAM_PROVE_LARGE",
+    ),
+]
+
+LOCK_PAGE = 1 << 30
+STEP = 16 << 20
+LONG = 1800
+
+
+def test_a_database_that_crosses_a_gibibyte(tmp_path: Path, seed: int) -> None:
+    with world(tmp_path, seed) as growing:
+        growing.start_daemon()
+        growing.write_on()
+        growing.execute("CREATE TABLE bulk (content BLOB)")
+        while size(growing.database) < LOCK_PAGE + 2 * STEP:
+            growing.execute(*[f"INSERT INTO bulk VALUES (randomblob({STEP >> 3}))"] * 8)
+        growing.write_on()
+        growing.stop_writer()
+        copy = tmp_path / "restored.sqlite3"
+        for words in (["verify", "-timeout", "300"], ["restore", "-o", str(copy)]):
+            completed = subprocess.run(
+                growing.project.command("litestream", *words, "default"),
+                cwd=growing.project.directory,
+                timeout=LONG,
+                check=False,
+            )
+            assert completed.returncode == Verdict.GOOD
+        assert judge(copy, growing.journal) == []
+        assert size(copy) > LOCK_PAGE
+
+
+def size(database: Path) -> int:
+    wal = Path(f"{database}-wal")
+    return database.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
