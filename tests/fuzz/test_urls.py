@@ -106,7 +106,7 @@ def test_a_file_of_a_directory_goes_below_any_url(url: str) -> None:
 
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
-    urls,
+    urls.filter(is_text),
     st.one_of(
         # Go counts nanoseconds in 64 bits.
         st.floats(min_value=1e-6, max_value=1e9),
