@@ -40,7 +40,9 @@ def one_line(error: Any) -> str:
     return message
 
 
-def refusal(error: type[Exception], call: Callable[[], object]) -> str:
+def refusal(
+    error: type[Exception] | tuple[type[Exception], ...], call: Callable[[], object]
+) -> str:
     """Return the line that ``call`` refuses with, empty where it does not."""
     try:
         call()

@@ -16,9 +16,10 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, note, settings
+from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -50,6 +51,8 @@ payloads = st.builds(
     str.__mul__, st.sampled_from(["a", "bc", "\u00e9"]), st.sampled_from([1, 50, 3_000])
 )
 browsers = st.sampled_from(["one", "other"])
+# Litestream compacts every thirty seconds by itself, which few examples take.
+levels = st.sampled_from([{}, {"levels": [{"interval": "3s"}, {"interval": "9s"}]}])
 # A replica is polled several times a second, and found to be healthy as often.
 pauses = st.sampled_from([0.0, 0.3, 1.0])
 
@@ -64,6 +67,7 @@ class Replication(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        print("An example begins.")
         self.entries: list[Entry] = []
         self.committed: list[tuple[int, str, str]] = []
         self.open: list[tuple[ledger.Row, str]] = []
@@ -74,10 +78,12 @@ class Replication(RuleBasedStateMachine):
         self.of_daemon = ExitStack()
         self.daemon: Popen[bytes] | None = None
 
-    @initialize(target=moments)
-    def begin(self) -> float:
+    @initialize(target=moments, levels=levels)
+    def begin(self, levels: dict[str, Any]) -> float:
         directory = self.stack.enter_context(tempfile.TemporaryDirectory())
-        self.world = self.stack.enter_context(replica_world(Path(directory, "project")))
+        self.world = self.stack.enter_context(
+            replica_world(Path(directory, "project"), **levels)
+        )
         # For as long as an example may take.
         self.world.vfs["pin_seconds"] = 3_600
         self.world.more_settings = SETTINGS
@@ -116,7 +122,8 @@ class Replication(RuleBasedStateMachine):
     def step(self, what: str) -> None:
         done[what] += 1
         event(what)
-        note(f"{time.time():.3f} {what}")
+        # Of every example: what comes once in a while need not come again.
+        print(f"{time.time():.3f} {what}")
 
     @rule(payload=payloads, rows=st.sampled_from([1, 2, 20]))
     def write(self, payload: str, rows: int) -> None:
@@ -159,8 +166,11 @@ class Replication(RuleBasedStateMachine):
         self.open = []
 
     @precondition(lambda self: not self.open)
-    @rule(browser=browsers, payload=payloads)
-    def request_that_writes(self, browser: str, payload: str) -> None:
+    @rule(browser=browsers, payload=payloads, pauses=st.lists(pauses, max_size=3))
+    def request_that_writes(
+        self, browser: str, payload: str, pauses: list[float]
+    ) -> None:
+        """Commit by a request, and look for it by others of the same browser."""
         self.step("request that writes")
         row = ledger.following(self.newest, payload)
         self.log(Event.BEGAN, row)
@@ -169,6 +179,7 @@ class Replication(RuleBasedStateMachine):
         self.committed.append((row.number, payload, row.checksum))
         self.own[browser] = row.number
         assert found
+        self.read(browser, pauses)
 
     @precondition(lambda self: not self.open)
     @rule()
@@ -209,10 +220,12 @@ class Replication(RuleBasedStateMachine):
         self.daemon = self.of_daemon.enter_context(self.world.replicating())
 
     @precondition(lambda self: self.daemon is not None)
-    @rule()
-    def kill(self) -> None:
+    @rule(starts_again=st.booleans())
+    def kill(self, starts_again: bool) -> None:
         self.step("kill")
         self.end_daemon(signal.SIGKILL)
+        if starts_again:
+            self.start_daemon()
 
     @precondition(lambda self: self.daemon is not None)
     @rule()
@@ -299,6 +312,9 @@ class Replication(RuleBasedStateMachine):
 
     @rule(browser=browsers, pauses=st.lists(pauses, min_size=1, max_size=4))
     def route_reads(self, browser: str, pauses: list[float]) -> None:
+        self.read(browser, pauses)
+
+    def read(self, browser: str, pauses: list[float]) -> None:
         for pause in pauses:
             time.sleep(pause)
             read = self.worker.call(read_as, browser)
