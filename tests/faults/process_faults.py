@@ -85,6 +85,38 @@ def phantom(world: World) -> Course:
 
 
 @processes.fault()
+def phantom_among_free_pages(world: World) -> Course:
+    """SIGKILL ends the writer within its commit, where the database need not grow.
+
+    Then Litestream notices nothing and goes on: the commits that came over the frames
+    that it had read are missing from the middle of the backup, or an index of it has
+    other entries than its table, and no line of the log says so.
+    """
+    world.execute(
+        "CREATE TABLE filler AS WITH RECURSIVE one (number) AS"
+        " (SELECT 1 UNION ALL SELECT number + 1 FROM one WHERE number < 3000)"
+        " SELECT number, hex(randomblob(1000)) AS text FROM one",
+        "DELETE FROM filler WHERE number > 1000",
+        "PRAGMA wal_checkpoint(PASSIVE)",
+    )
+    world.write_on()
+    world.stop_writer()
+    world.wait_for_sync()
+    replicated = world.newest_in_replica()
+    world.leave_a_phantom()
+    wait_until(lambda: world.newest_in_replica() > replicated)
+    for number in range(world.chance.randrange(1, 6)):
+        world.execute(f"INSERT INTO filler VALUES ({number}, 'not seen')")
+        world.pass_time(0.5)
+    world.start_writer()
+    world.wait_for_more(Event.COMMITTED, 30)
+    yield
+    world.stop_writer()
+    world.checkpoint_between_daemons()
+    world.begin_anew()
+
+
+@processes.fault()
 def daemon_and_writer_killed(world: World) -> Course:
     """SIGKILL ends both, in either order."""
     for end in world.chance.sample([world.stop_daemon, world.stop_writer], 2):

@@ -81,7 +81,8 @@ replica_files.faults += [damage(level, harm) for level in LEVELS for harm in HAR
 @replica_files.fault(settings=_LEVELS)
 def replica_deleted(world: World) -> Course:
     """All of the replica is deleted under the daemon."""
-    shutil.rmtree(world.replica)
+    # At once: the daemon would put new files into a directory that is emptied.
+    world.replica.rename(world.directory / "deleted")
     outcome = yield
     world.expect_good_or_begin_anew(outcome)
 

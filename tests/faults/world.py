@@ -227,8 +227,6 @@ class World:
         copy = self.directory / "killed.sqlite3"
         for side in ("", "-wal"):
             shutil.copyfile(f"{self.database}{side}", f"{copy}{side}")
-        wal = Path(f"{self.database}-wal")
-        end = wal.stat().st_size
         connection = sqlite3.connect(copy, isolation_level=None)
         with closing(connection):
             connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -237,10 +235,10 @@ class World:
             ledger.append(connection, row, "phantom" * 1000)
             Writing(self._journal_path).add(Event.BEGAN, row)
             connection.execute("COMMIT")
-            frames = Path(f"{copy}-wal").read_bytes()[end:]
-        with wal.open("r+b") as file:
-            file.seek(end)
-            file.write(frames)
+            written = Path(f"{copy}-wal").read_bytes()
+        # It is the same but for the frames of the row.
+        with Path(f"{self.database}-wal").open("r+b") as file:
+            file.write(written)
 
     def failures(self) -> str:
         """Return what the writer has failed with."""
