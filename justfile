@@ -57,6 +57,11 @@ test *args: install
     {{bin}}/coverage combine --quiet
     {{bin}}/coverage report
 
+# Run the tests that take minutes: real storages, faults, a model of replication, a soak
+[positional-arguments]
+prove *args: install
+    {{bin}}/python -m pytest -m prove -n 2 --dist worksteal "$@"
+
 # Run the tests with another Django, such as 5.2
 [positional-arguments]
 test-with django *args: install

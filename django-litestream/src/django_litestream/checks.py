@@ -134,7 +134,11 @@ def check_environment(
     """W003: a variable that keeps Litestream's S3 client from starting."""
     configuration = _configuration()
     messages: list[CheckMessage] = []
-    if os.environ.get("AWS_CA_BUNDLE") and configuration and configuration.uses_s3:
+    if (
+        os.environ.get("AWS_CA_BUNDLE")
+        and configuration
+        and "s3" in configuration.replica_types
+    ):
         messages.append(
             Warning(
                 "AWS_CA_BUNDLE is set: Litestream's S3 client does not start with it. "

@@ -48,16 +48,16 @@ class Configuration:
         return Path(socket["path"]) if socket.get("enabled") else None
 
     @property
-    def uses_s3(self) -> bool:
-        """Whether a replica is on S3."""
+    def replica_types(self) -> frozenset[str]:
+        """What kinds of storage the replicas are in, by Litestream's names of them."""
         replicas = (
             replica
             for entry in self.mapping["dbs"]
             for replica in (entry.get("replica"), *(entry.get("replicas") or ()))
             if replica
         )
-        return any(
-            replica.get("type") == "s3" or (replica.get("url") or "").startswith("s3:")
+        return frozenset(
+            replica.get("type") or (replica.get("url") or "").partition(":")[0]
             for replica in replicas
         )
 

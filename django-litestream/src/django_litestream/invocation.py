@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,14 @@ from .subcommands import (
     command_line,
     is_url,
 )
+
+# The level that Litestream keeps snapshots in, which are few.
+_SNAPSHOTS = "9"
+
+# The storages whose client asks again for ever where nothing answers, and how long
+# a listing of one may take, in seconds.
+_PATIENT_CLIENTS = frozenset({"abs", "gs"})
+_LONGEST_LISTING = 60.0
 
 Show = Callable[[str], object]
 # Takes the words of a subcommand; returns exit status, standard output and the
@@ -53,7 +62,9 @@ class Litestream:
         Litestream said and what to do.
         """
         with self._configuration_file() as file:
-            status, reason = self._run(self._words(arguments, file), out, err)
+            status, reason = self._try_storage(arguments, file)
+            if not status:
+                status, reason = self._run(self._words(arguments, file), out, err)
         if status:
             raise CommandFailed(
                 explain(reason)
@@ -85,12 +96,29 @@ class Litestream:
             def ask(arguments: Sequence[str]) -> tuple[int, str, str]:
                 lines: list[str] = []
                 words = self._words(arguments, file)
-                status, reason = self._run(words, lines.append, lambda line: None)
+                status, reason = self._run(words, lines.append, _ignored)
                 return status, "".join(lines), reason
 
             yield ask
 
+    def _try_storage(
+        self, arguments: Sequence[str], file: Path | None
+    ) -> tuple[int, str]:
+        """List a replica before it is restored, where Litestream would wait for ever."""
+        if arguments[0] != "restore" or not self._waits_for_ever(arguments):
+            return 0, ""
+        words = ["ltx", "-level", _SNAPSHOTS, arguments[-1]]
+        return self._run(self._words(words, file), _ignored, _ignored)
+
+    def _waits_for_ever(self, words: Sequence[str]) -> bool:
+        """Whether Litestream may wait for ever for the storage of a subcommand."""
+        urls = [word for word in words if is_url(word)]
+        if not urls and self.configuration:
+            return bool(_PATIENT_CLIENTS & self.configuration.replica_types)
+        return any(url.partition("://")[0] in _PATIENT_CLIENTS for url in urls)
+
     def _run(self, words: list[str], out: Show, err: Show) -> tuple[int, str]:
+        is_bounded = words[1] == "ltx" and self._waits_for_ever(words)
         reasons: list[str] = []
         redacted = partial(redact, secrets=self._secrets(words))
 
@@ -106,6 +134,12 @@ class Litestream:
                 process.environment(),
                 out=lambda line: out(redacted(line)),
                 err=pass_on_error,
+                timeout=_LONGEST_LISTING if is_bounded else None,
+            )
+        except subprocess.TimeoutExpired:
+            return 1, (
+                f"The storage gave no answer within {_LONGEST_LISTING:g} s: see that it "
+                "can be reached from here, and that its place and credentials are right."
             )
         except OSError as error:
             raise self._not_executable(error) from error
@@ -147,6 +181,10 @@ class Litestream:
             "platform.",
             returncode=1,
         )
+
+
+def _ignored(line: str) -> None:
+    """Take a line that nobody is to see."""
 
 
 def plan(

@@ -60,13 +60,16 @@ def run(
     *,
     out: Callable[[str], object],
     err: Callable[[str], object],
+    timeout: float | None = None,
 ) -> int:
     """Run the executable ``words[0]`` to its end and return its exit status.
 
     Each line it prints goes to ``out`` or ``err`` as it comes, its end included.
     A signal that asks this process to stop reaches the child first. Raises
-    ``OSError`` where it cannot be executed, and whatever ``out`` raises.
+    ``OSError`` where it cannot be executed, ``subprocess.TimeoutExpired`` where it has
+    been killed after ``timeout`` seconds, and whatever ``out`` raises.
     """
+    is_late = threading.Event()
     with subprocess.Popen(
         words,
         env=dict(environ),
@@ -80,13 +83,36 @@ def run(
         with _stopping_with(child):
             errors = threading.Thread(target=_pass_on, args=(child.stderr, err))
             errors.start()
-            try:
-                _pass_on(child.stdout, out)
-            except BaseException:
-                child.kill()
-                raise
-            errors.join()
-            return child.wait()
+            with _killed_after(timeout, child, is_late):
+                try:
+                    _pass_on(child.stdout, out)
+                except BaseException:
+                    child.kill()
+                    raise
+                errors.join()
+                status = child.wait()
+    if timeout and is_late.is_set():
+        raise subprocess.TimeoutExpired(list(words), timeout)
+    return status
+
+
+@contextmanager
+def _killed_after(
+    timeout: float | None, child: subprocess.Popen[str], is_late: threading.Event
+) -> Iterator[None]:
+    def kill() -> None:
+        is_late.set()
+        child.kill()
+
+    if timeout is None:
+        yield
+        return
+    timer = threading.Timer(timeout, kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _pass_on(stream: IO[str], write: Callable[[str], object]) -> None:
