@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,8 +68,11 @@ AWAY = {
     "webdav": "connection refused",
 }
 
+NATS_SAYS_NOTHING = pytest.mark.xfail(
+    reason="Litestream takes an upload to NATS for done whose connection is lost"
+)
 # What is said of a connection that ends in the midst of a file.
-CUT = "connection refused|connection reset|EOF"
+CUT = "connection refused|connection reset|EOF|context deadline exceeded"
 
 
 SERVED = each_kind(but=["file"])
@@ -115,11 +120,14 @@ def begun(world: ReplicaWorld, *words: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        process.kill()
+        # Litestream is a child of the command, which cannot end it when it is killed.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
@@ -268,7 +276,7 @@ def test_a_slow_storage(name: str, tmp_path: Path) -> None:
         assert_restores(world)
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", each_kind(but=["file"], nats=NATS_SAYS_NOTHING))
 def test_a_storage_that_dies_during_an_upload(name: str, tmp_path: Path) -> None:
     with (
         behind_a_proxy(name, tmp_path) as (kind, port),
