@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
@@ -18,6 +18,7 @@ from django.db.utils import DatabaseError
 
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
 from .db.backends.sqlite_vfs.compactions import compactions
+from .distance import Distance, newest_of_primary
 from .replicas import Replica
 from .topology import topology
 from .vfs.forks import forks
@@ -29,6 +30,10 @@ logger = logging.getLogger(__name__)
 _INTERVAL = 0.25
 _BELIEVED_FOR = 5.0
 
+# How often a primary's daemon is asked, and how long it may take, in seconds.
+_ASKED_EVERY = 1.0
+_DAEMON_TIMEOUT = 1.0
+
 
 class Watcher:
     """Watches the replicas that the router may read from."""
@@ -37,6 +42,8 @@ class Watcher:
         self._healthy: Mapping[str, tuple[str, ...]] = {}
         self._looked_at = 0.0
         self._connections: dict[str, DatabaseWrapper] = {}
+        self._distances: dict[str, Distance] = {}
+        self._asked_at = 0.0
         self._refused: str | None = None
         self._thread = threading.Thread(
             target=self._watch, name="litestream-health", daemon=True
@@ -60,7 +67,10 @@ class Watcher:
 
     def _look(self) -> None:
         healthy: dict[str, tuple[str, ...]] = {}
+        asks = time.monotonic() - self._asked_at > _ASKED_EVERY
         for primary, replicas in topology().routed.items():
+            if asks:
+                self._ask(primary, replicas)
             for replica in replicas:
                 try:
                     if not self._is_healthy(replica):
@@ -71,6 +81,14 @@ class Watcher:
                 healthy[primary] = (*healthy.get(primary, ()), replica.alias)
         self._healthy = healthy
         self._looked_at = time.monotonic()
+
+    def _ask(self, primary: str, replicas: Sequence[Replica]) -> None:
+        newest = newest_of_primary(primary, _DAEMON_TIMEOUT)
+        self._asked_at = time.monotonic()
+        for replica in replicas:
+            distance = self._distances.setdefault(replica.alias, Distance())
+            if newest is not None:
+                distance.note(newest)
 
     def _is_healthy(self, replica: Replica) -> bool:
         connection = self._connections.get(replica.alias)
@@ -97,7 +115,12 @@ class Watcher:
         if compacted.is_expected(replica.poll_interval):
             return False
         limit = replica.max_lag_seconds
-        return limit is None or age <= limit
+        if limit is None:
+            return True
+        lacking = self._distances[replica.alias].seconds(
+            connection.snapshots.newest_txid()
+        )
+        return max(age, lacking) <= limit
 
     def _say(self, problem: str, *, traceback: bool = False) -> None:
         """Log why no replica is read from, once."""

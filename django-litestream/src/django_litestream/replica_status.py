@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.utils import OperationalError
 
-from . import config, databases
-from .control import Daemon
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
-from .errors import LitestreamError, UnknownDatabase
+from .distance import newest_of_primary
+from .errors import UnknownDatabase
 from .redaction import redact_url
 from .topology import topology
 
@@ -132,7 +130,7 @@ def status_of(alias: str) -> ReplicaStatus:
     connection.ensure_connection()
     assert connection.snapshots is not None
     # The primary first: the replica may have caught up in between, but not gone back.
-    newest = _newest_of_primary(replica.primary)
+    newest = newest_of_primary(replica.primary, _DAEMON_TIMEOUT)
     txid = connection.snapshots.newest_txid()
     return ReplicaStatus(
         alias=alias,
@@ -151,14 +149,3 @@ def _transactions(number: int | None) -> str:
     if number is None:
         return "unknown: no daemon of the primary answers here"
     return f"{number} transaction{'' if number == 1 else 's'}"
-
-
-def _newest_of_primary(alias: str) -> int | None:
-    try:
-        socket = config.build().socket
-        if socket is None:
-            return None
-        with Daemon(socket, timeout=_DAEMON_TIMEOUT) as daemon:
-            return daemon.txid(databases.sqlite_path(alias))
-    except (LitestreamError, ImproperlyConfigured):
-        return None
