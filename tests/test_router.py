@@ -702,3 +702,26 @@ def test_a_storage_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     assert outage.places_during == {"default"}
     assert outage.seconds_until_unhealthy < Replica(alias="", url="").reopen_after
     outage.during.assert_unnoticeable()
+
+
+def live_with_a_replica_that_stands_still() -> tuple[set[str], set[str]]:
+    """Return where was read before the daemon had what it does not upload, and after."""
+    watcher = health.watcher()
+    assert watcher is not None
+    wait_until(lambda: set(decisions(Note)) == {"default_replica"})
+    before = set(decisions(Note))
+    with unit_of_work():
+        Note.objects.create(source="not uploaded", written_at=0)
+    wait_until(lambda: not watcher.healthy("default"))
+    return before, set(decisions(Note))
+
+
+def test_a_replica_that_is_polled_and_stands_still_is_not_read(tmp_path: Path) -> None:
+    with replica_world(tmp_path / "project", levels=[{"interval": "1h"}]) as world:
+        make_site(world)
+        world.vfs["default_replica"]["max_lag_seconds"] = 2
+        world.litestream["dbs"][0]["replica"]["sync-interval"] = "1h"
+        world.write_settings()
+        with world.replicating(), world.worker() as worker:
+            before, after = worker.call(live_with_a_replica_that_stands_still)
+    assert (before, after) == ({"default_replica"}, {"default"})
