@@ -12,6 +12,7 @@ import pytest
 
 from django_litestream.vfs import ensure_vfs_loaded
 
+from ..project import wait_until
 from ..replica_world import ReplicaWorld
 from .conftest import each_kind
 from .kinds import Kind
@@ -65,6 +66,39 @@ def count_openings(url: str) -> int:
             continue
         opened += 1
     return opened
+
+
+@pytest.mark.parametrize("name", each_kind(["nats"]))
+def test_a_cut_upload_to_nats_leaves_a_hole(name: str, tmp_path: Path) -> None:
+    """What has not arrived counts as stored, and what follows cannot be restored.
+
+    That lasts until the next snapshot, by Litestream's defaults for a day. ``verify``
+    says so.
+    """
+    with (
+        behind_a_proxy(name, tmp_path) as (kind, port),
+        slow_proxy(port, kind.server.port) as proxy,
+        own_world(kind, tmp_path) as world,
+        world.replicating(),
+    ):
+        wait_until(lambda: has_snapshot(world))
+        proxy.cut_after(HALF_WAY)
+        write_large(world)
+        wait_until(lambda: proxy.is_cut)
+        wait_until_stored(world)
+
+        with slow_proxy(port, kind.server.port):
+            world.write_note()
+            wait_until_stored(world)
+            wait_until(lambda: "non-contiguous" in restore(world).said)
+            verified = run(world, "verify")
+        assert verified.status == 1
+        assert "non-contiguous" in verified.said
+
+
+def has_snapshot(world: ReplicaWorld) -> bool:
+    listed = world.run("ltx", "-json", "-level", "9", "default")
+    return listed.returncode == 0 and bool(json.loads(listed.stdout or "null"))
 
 
 @pytest.mark.parametrize("name", each_kind(["webdav"]))
