@@ -22,10 +22,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
     initialize,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -63,8 +61,6 @@ done: Counter[str] = Counter()
 class Replication(RuleBasedStateMachine):
     """``committed`` and the journal are the model, all else is real."""
 
-    moments: Bundle[float] = Bundle("moments")
-
     def __init__(self) -> None:
         super().__init__()
         print("An example begins.")
@@ -73,13 +69,14 @@ class Replication(RuleBasedStateMachine):
         self.open: list[tuple[ledger.Row, str]] = []
         self.columns: list[int] = []
         self.own: Counter[str] = Counter()
+        self.moments: list[float] = []
         self.restored = 0
         self.stack = ExitStack()
         self.of_daemon = ExitStack()
         self.daemon: Popen[bytes] | None = None
 
-    @initialize(target=moments, levels=levels)
-    def begin(self, levels: dict[str, Any]) -> float:
+    @initialize(levels=levels)
+    def begin(self, levels: dict[str, Any]) -> None:
         directory = self.stack.enter_context(tempfile.TemporaryDirectory())
         self.world = self.stack.enter_context(
             replica_world(Path(directory, "project"), **levels)
@@ -95,10 +92,33 @@ class Replication(RuleBasedStateMachine):
         ledger.create(self.writer)
         self.stack.callback(self.of_daemon.close)
         self.append("first")
-        self.commit_what_is_open()
-        self.start_daemon()
+        self.commit()
+        self.start()
         self.worker: Worker = self.stack.enter_context(self.world.worker())
-        return self.sync_all()
+        self.sync()
+
+    @rule(data=st.data())
+    def do(self, data: st.DataObject) -> None:
+        """Do one of the things that can be done now.
+
+        As rules of their own most would never be done: of many rules hypothesis has
+        an example follow a few.
+        """
+        if self.open:
+            names = ["commit", "commit", "rollback"]
+        else:
+            names = ["request_that_writes", "migrate", "vacuum", "checkpoint"]
+        names += ["route_reads", "restore", "restore_to_a_time", "travel_to_a_time"]
+        names += ["write"]
+        if self.daemon is None:
+            names += ["start", "start"]
+        else:
+            names += ["sync", "kill", "terminate"]
+            names += [] if self.open else ["verify"]
+        self.draw = data.draw
+        name = data.draw(st.sampled_from(names))
+        self.say(name)
+        getattr(self, name)()
 
     def teardown(self) -> None:
         self.stack.close()
@@ -119,16 +139,15 @@ class Replication(RuleBasedStateMachine):
     def journal(self) -> Journal:
         return Journal(tuple(self.entries))
 
-    def step(self, what: str) -> None:
+    def say(self, what: str) -> None:
         done[what] += 1
         event(what)
         # Of every example: what comes once in a while need not come again.
         print(f"{time.time():.3f} {what}")
 
-    @rule(payload=payloads, rows=st.sampled_from([1, 2, 20]))
-    def write(self, payload: str, rows: int) -> None:
-        self.step("write")
-        for _ in range(rows):
+    def write(self) -> None:
+        payload = self.draw(payloads)
+        for _ in range(self.draw(st.sampled_from([1, 2, 20]))):
             self.append(payload)
 
     def append(self, payload: str) -> None:
@@ -143,13 +162,7 @@ class Replication(RuleBasedStateMachine):
         self.writer.execute("UPDATE tally SET rows = ?", (row.number,))
         self.open.append((row, payload))
 
-    @precondition(lambda self: self.open)
-    @rule()
     def commit(self) -> None:
-        self.step("commit")
-        self.commit_what_is_open()
-
-    def commit_what_is_open(self) -> None:
         self.log(Event.BEGAN, *(row for row, _ in self.open))
         self.writer.execute("COMMIT")
         self.log(Event.COMMITTED, *(row for row, _ in self.open))
@@ -158,20 +171,13 @@ class Replication(RuleBasedStateMachine):
         ]
         self.open = []
 
-    @precondition(lambda self: self.open)
-    @rule()
     def rollback(self) -> None:
-        self.step("rollback")
         self.writer.execute("ROLLBACK")
         self.open = []
 
-    @precondition(lambda self: not self.open)
-    @rule(browser=browsers, payload=payloads, pauses=st.lists(pauses, max_size=3))
-    def request_that_writes(
-        self, browser: str, payload: str, pauses: list[float]
-    ) -> None:
+    def request_that_writes(self) -> None:
         """Commit by a request, and look for it by others of the same browser."""
-        self.step("request that writes")
+        browser, payload = self.draw(browsers), self.draw(payloads)
         row = ledger.following(self.newest, payload)
         self.log(Event.BEGAN, row)
         found = self.worker.call(write_as, browser, row.number, payload, row.checksum)
@@ -179,30 +185,22 @@ class Replication(RuleBasedStateMachine):
         self.committed.append((row.number, payload, row.checksum))
         self.own[browser] = row.number
         assert found
-        self.read(browser, pauses)
+        self.read(browser)
 
-    @precondition(lambda self: not self.open)
-    @rule()
     def migrate(self) -> None:
         """Change the schema, and note it in the same transaction."""
-        self.step("migrate")
         self.append("migration")
         number = self.newest.number
         self.writer.execute(f"ALTER TABLE ledger ADD COLUMN added_{number} DEFAULT 1")
         self.writer.execute(f"CREATE INDEX index_{number} ON ledger (added_{number})")
-        self.commit_what_is_open()
+        self.commit()
         self.columns.append(number)
 
-    @precondition(lambda self: not self.open)
-    @rule()
     def vacuum(self) -> None:
-        self.step("vacuum")
         self.writer.execute("VACUUM")
 
-    @precondition(lambda self: not self.open)
-    @rule(mode=st.sampled_from(["PASSIVE", "TRUNCATE"]))
-    def checkpoint(self, mode: str) -> None:
-        self.step(f"checkpoint {mode}")
+    def checkpoint(self) -> None:
+        mode = self.draw(st.sampled_from(["PASSIVE", "TRUNCATE"]))
         # Litestream keeps a lock that lets no other truncate the WAL: not waited for.
         self.writer.execute("PRAGMA busy_timeout = 0")
         self.writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
@@ -210,28 +208,16 @@ class Replication(RuleBasedStateMachine):
 
     # What is done to the daemon
 
-    @precondition(lambda self: self.daemon is None)
-    @rule()
     def start(self) -> None:
-        self.step("start")
-        self.start_daemon()
-
-    def start_daemon(self) -> None:
         self.daemon = self.of_daemon.enter_context(self.world.replicating())
 
-    @precondition(lambda self: self.daemon is not None)
-    @rule(starts_again=st.booleans())
-    def kill(self, starts_again: bool) -> None:
-        self.step("kill")
+    def kill(self) -> None:
         self.end_daemon(signal.SIGKILL)
-        if starts_again:
-            self.start_daemon()
+        if self.draw(st.booleans()):
+            self.start()
 
-    @precondition(lambda self: self.daemon is not None)
-    @rule()
     def terminate(self) -> None:
         """End the daemon in the way that has it replicate all there is."""
-        self.step("terminate")
         assert self.end_daemon(signal.SIGTERM) == 0, self.world.daemon_log()
         self.acknowledge()
 
@@ -242,46 +228,31 @@ class Replication(RuleBasedStateMachine):
         self.daemon = None
         return status
 
-    def acknowledge(self, count: int | None = None) -> None:
-        """Note that the replica must hold the first ``count`` rows, or all."""
-        rows = self.committed[:count]
-        if rows:
-            number, _, checksum = rows[-1]
-            self.log(Event.ACKNOWLEDGED, ledger.Row(number, checksum))
+    def acknowledge(self) -> None:
+        """Note that the replica must hold all that was committed."""
+        number, _, checksum = self.committed[-1]
+        self.log(Event.ACKNOWLEDGED, ledger.Row(number, checksum))
 
-    @precondition(lambda self: self.daemon is not None)
-    @rule(target=moments)
-    def sync(self) -> float:
-        self.step("sync")
-        return self.sync_all()
-
-    def sync_all(self) -> float:
-        """Have all commits replicated; return a moment at which they are."""
+    def sync(self) -> None:
+        """Have all commits replicated, and note a moment at which they are."""
         sync(self.world.socket, self.world.database, wait=True, timeout=PATIENCE)
         self.acknowledge()
         time.sleep(APART)
-        moment = time.time()
+        self.moments.append(time.time())
         time.sleep(APART)
-        return moment
 
-    @precondition(lambda self: self.daemon is not None and not self.open)
-    @rule()
     def verify(self) -> None:
-        self.step("verify")
         verified = self.world.run("verify")
         assert verified.returncode == 0, verified.stderr
         self.acknowledge()
 
     # What is read
 
-    @rule()
     def restore(self) -> None:
-        self.step("restore")
         self.judge_restored(self.journal)
 
-    @rule(moment=moments)
-    def restore_to_a_time(self, moment: float) -> None:
-        self.step("restore to a time")
+    def restore_to_a_time(self) -> None:
+        moment = self.draw(st.sampled_from(self.moments))
         utc = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
         self.judge_restored(
             self.journal.until(moment),
@@ -305,20 +276,18 @@ class Replication(RuleBasedStateMachine):
         connection.close()
         assert columns == [number for number in self.columns if number <= newest]
 
-    @rule(moment=moments)
-    def travel(self, moment: float) -> None:
-        self.step("time travel")
+    def travel_to_a_time(self) -> None:
+        moment = self.draw(st.sampled_from(self.moments))
         assert self.worker.call(judge_past, moment, self.journal) == []
 
-    @rule(browser=browsers, pauses=st.lists(pauses, min_size=1, max_size=4))
-    def route_reads(self, browser: str, pauses: list[float]) -> None:
-        self.read(browser, pauses)
+    def route_reads(self) -> None:
+        self.read(self.draw(browsers))
 
-    def read(self, browser: str, pauses: list[float]) -> None:
-        for pause in pauses:
+    def read(self, browser: str) -> None:
+        for pause in self.draw(st.lists(pauses, min_size=1, max_size=4)):
             time.sleep(pause)
             read = self.worker.call(read_as, browser)
-            self.step(f"read from {read.alias}")
+            self.say(f"read from {read.alias}")
             assert read.rows == self.committed[: len(read.rows)]
             assert len(read.rows) >= self.own[browser], read.alias
 
@@ -328,7 +297,7 @@ def test_replication() -> None:
     run_state_machine_as_test(
         Replication,
         settings=settings(
-            max_examples=5 * int(os.environ.get(EXAMPLES, "1")),
+            max_examples=8 * int(os.environ.get(EXAMPLES, "1")),
             stateful_step_count=25,
             deadline=None,
             # An example takes too long for making it smaller.
