@@ -14,7 +14,8 @@ from .figures import Figure
 from .replicated_project import REPLICA, Projects, ReplicatedProjects
 from .results import Result, Table, Target
 
-DECISIONS = 10_000
+# So few that on a busy machine most runs of them are not interrupted.
+DECISIONS = 1_000
 MICROSECONDS = 1_000_000
 
 
