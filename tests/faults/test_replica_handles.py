@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ REPLICA = "default_replica"
 OPENED = 1000
 # After so many Go's and SQLite's own pools are as large as they become.
 WARM = 150
-# A connection has a page cache of 10 MB: one in a hundred that leaks is seen.
+# Of about a megabyte, which each connection has in its caches: if one in ten were
+# left, that would be seen.
+NOTES = 30_000
 GROWTH = 60 << 20
 
 
@@ -28,7 +31,7 @@ GROWTH = 60 << 20
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
     directory = tmp_path_factory.mktemp("handles")
     with replica_world(directory / "project") as made:
-        made.write_note(count=10)
+        made.write_note(count=NOTES)
         with made.replicating():
             made.wait_until_replicated()
             yield made
@@ -38,6 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
 class Held:
     """What a process holds: memory in bytes."""
 
+    connections: int
     descriptors: int
     threads: int
     memory: int
@@ -51,6 +55,9 @@ def held() -> Held:
         if ":\t" in line
     )
     return Held(
+        connections=sum(
+            isinstance(one, sqlite3.Connection) for one in gc.get_objects()
+        ),
         descriptors=len(os.listdir("/proc/self/fd")),
         threads=int(status["Threads"]),
         memory=int(status["VmRSS"].split()[0]) << 10,
@@ -59,7 +66,7 @@ def held() -> Held:
 
 def open_and_close(count: int) -> Held:
     for _ in range(count):
-        assert count_notes(REPLICA) == 10
+        assert count_notes(REPLICA) == NOTES
         connections[REPLICA].close()
     return held()
 
@@ -67,7 +74,7 @@ def open_and_close(count: int) -> Held:
 def open_and_close_in_threads(count: int) -> Held:
     def use(number: int) -> None:
         for _ in range(count // 4):
-            assert count_notes(REPLICA) == 10
+            assert count_notes(REPLICA) == NOTES
             connections[REPLICA].close()
 
     in_threads(4, use)
@@ -83,6 +90,7 @@ def test_a_thousand_opens_leave_nothing(
         worker.begin(use, OPENED)
         after: Held = worker.result(600)
     print(before, after)
+    assert after.connections == before.connections
     assert after.descriptors <= before.descriptors + 5
     assert after.threads <= before.threads + 8
     assert after.memory < before.memory + GROWTH
