@@ -71,6 +71,9 @@ AWAY = {
 NATS_SAYS_NOTHING = pytest.mark.xfail(
     reason="Litestream takes an upload to NATS for done whose connection is lost"
 )
+GS_WAITS = pytest.mark.xfail(
+    reason="Litestream waits for Google's storage without end", run=False
+)
 # What is said of a connection that ends in the midst of a file.
 CUT = "connection refused|connection reset|EOF|context deadline exceeded"
 
@@ -231,7 +234,7 @@ def test_a_missing_directory_is_made(world: ReplicaWorld, kind: Kind) -> None:
     assert_restores(world)
 
 
-@pytest.mark.parametrize("name", each_kind())
+@pytest.mark.parametrize("name", each_kind(gs=GS_WAITS))
 def test_a_storage_that_is_away(name: str, tmp_path: Path) -> None:
     with (
         running(name, tmp_path / "storage") as kind,
