@@ -62,7 +62,7 @@ NO_CONTAINER = {
 AWAY = {
     "file": "[Nn]ot a directory",
     "s3": "connection refused",
-    "gs": "connection refused",
+    "gs": "gave no answer within",
     "sftp": "connection refused",
     "nats": "no servers available",
     "webdav": "connection refused",
@@ -72,7 +72,7 @@ NATS_SAYS_NOTHING = pytest.mark.xfail(
     reason="Litestream takes an upload to NATS for done whose connection is lost"
 )
 GS_WAITS = pytest.mark.xfail(
-    reason="Litestream waits for Google's storage without end", run=False
+    reason="a restore from Google's storage that dies waits without end", run=False
 )
 # What is said of a connection that ends in the midst of a file.
 CUT = "connection refused|connection reset|EOF|context deadline exceeded"
@@ -163,13 +163,16 @@ def assert_restores(world: ReplicaWorld) -> None:
     assert notes_in(copy_of(world)) == notes_in(world.database)
 
 
-def assert_every_command_says(world: ReplicaWorld, reason: str, kind: Kind) -> None:
+def assert_every_command_says(
+    world: ReplicaWorld, reason: str, kind: Kind, *, but: str = ""
+) -> None:
     """Have each fail for this reason, with no secret and no traceback."""
-    commands = (
+    commands = [
         ("replicate", "-once"),
         ("restore", "-o", str(copy_of(world)), "default"),
         ("verify", "-timeout", "5"),
-    )
+    ]
+    commands = [words for words in commands if words[0] != but]
     with ExitStack() as stack:
         running = [stack.enter_context(begun(world, *words)) for words in commands]
         outcomes = [ended(process) for process in running]
@@ -234,7 +237,7 @@ def test_a_missing_directory_is_made(world: ReplicaWorld, kind: Kind) -> None:
     assert_restores(world)
 
 
-@pytest.mark.parametrize("name", each_kind(gs=GS_WAITS))
+@pytest.mark.parametrize("name", each_kind())
 def test_a_storage_that_is_away(name: str, tmp_path: Path) -> None:
     with (
         running(name, tmp_path / "storage") as kind,
@@ -242,7 +245,9 @@ def test_a_storage_that_is_away(name: str, tmp_path: Path) -> None:
     ):
         kind.server.stop()
 
-        assert_every_command_says(world, AWAY[name], kind)
+        # A daemon waits for Google's storage without end, and so does that of -once.
+        but = "replicate" if name == "gs" else ""
+        assert_every_command_says(world, AWAY[name], kind, but=but)
 
         message = refusal_of(world).message
         assert re.search("nothing answers at|there is no directory", message)
@@ -302,7 +307,7 @@ def test_a_storage_that_dies_during_an_upload(name: str, tmp_path: Path) -> None
             assert_restores(world)
 
 
-@pytest.mark.parametrize("name", SERVED)
+@pytest.mark.parametrize("name", each_kind(but=["file"], gs=GS_WAITS))
 def test_a_storage_that_dies_during_a_restore(name: str, tmp_path: Path) -> None:
     with (
         behind_a_proxy(name, tmp_path) as (kind, port),
