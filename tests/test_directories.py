@@ -63,7 +63,8 @@ def test_verify_finds_them_all(project: Project, tenants: Path) -> None:
         completed = project.run("verify")
     assert completed.returncode == 0, completed.stderr
     assert [line for line in completed.stdout.splitlines() if "good" in line] == [
-        f"{path}: good: the newest commit can be restored (TXID 0000000000000002)"
+        f"{path}: good: the newest commit can be restored (TXID 0000000000000002), "
+        "and every page is the same"
         for path in (tenants / "a.db", tenants / "north" / "b.db")
     ]
 
