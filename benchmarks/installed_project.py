@@ -45,7 +45,9 @@ class InstalledProject(Project):
 
     @contextmanager
     def replicated(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Have ``replicate`` run for the block, which begins when there is a backup."""
+        """Have ``replicate`` run for the block, which begins when it has replicated."""
+        self.insert()
+        before = self._backup()
         daemon = subprocess.Popen(
             self.command("litestream", "replicate"),
             cwd=self.directory,
@@ -54,10 +56,13 @@ class InstalledProject(Project):
             stderr=subprocess.DEVNULL,
         )
         try:
-            wait_until(lambda: any(self.replica.rglob("*.ltx")))
+            wait_until(lambda: self._backup() > before)
             yield daemon
         finally:
             stop_with_children(daemon)
+
+    def _backup(self) -> set[Path]:
+        return set(self.replica.rglob("*.ltx"))
 
     def remove_replica(self) -> None:
         shutil.rmtree(self.replica)

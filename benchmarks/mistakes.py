@@ -130,23 +130,28 @@ def answer(mistake: Mistake, make: Callable[[Path], InstalledProject]) -> Answer
 
 
 def _answer(project: InstalledProject, mistake: Mistake) -> Answer:
-    output = project.directory / "output"
-    with output.open("wb") as file:
+    output, errors = project.directory / "output", project.directory / "errors"
+    with output.open("wb") as standard_output, errors.open("wb") as standard_error:
         process = subprocess.Popen(
             project.command("litestream", *mistake.words),
             cwd=project.directory,
             env=project.environment(),
-            stdout=file,
-            stderr=subprocess.STDOUT,
+            stdout=standard_output,
+            stderr=standard_error,
         )
     status: int | None
     try:
         status = process.wait(mistake.patience)
     except subprocess.TimeoutExpired:
         status = None
-    said = output.read_text(errors="replace").split("\n")
+    said = [
+        line.strip()
+        for file in (output, errors)
+        for line in file.read_text(errors="replace").split("\n")
+        if line.strip()
+    ]
     stop_with_children(process)
-    last = next((line.strip() for line in reversed(said) if line.strip()), "")
+    last = said[-1] if said else ""
     return Answer(status=status, last_line=_without_places(project, last))
 
 

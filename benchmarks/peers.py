@@ -236,7 +236,8 @@ def _start_up(directory: Path, peers: Sequence[Peer], runs: int) -> Table:
 def _mistakes(ours: Peer, theirs: Peer) -> Table:
     return Table(
         title="Ten mistakes",
-        note="The exit status of `manage.py litestream`, and the last line that it prints. "
+        note="The exit status of `manage.py litestream`, and the last line that it "
+        "prints, of standard error if there is one. "
         f"The index's is {LITESTREAM_VERSION}.",
         is_text=True,
         columns=("mistake", "command", "whose", "status", "last line"),
