@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from .clients import clients
 from .ending import end
@@ -24,6 +26,8 @@ _PROGRESS = 30.0
 
 def main() -> int:
     options = _options()
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, _end)
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"seed {options.seed}, in {directory}", flush=True)
     with stage(directory, options.seed, options.compact_every) as made:
@@ -35,6 +39,11 @@ def main() -> int:
     else:
         print(f"not good: the logs are in {directory}")
     return 0 if report.is_good else 1
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    # What was started is ended on the way out.
+    sys.exit(128 + number)
 
 
 def soak(made: Stage, options: argparse.Namespace) -> Report:

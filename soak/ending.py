@@ -63,7 +63,10 @@ def end(stage: Stage, truths: Mapping[str, Truth]) -> Ending:
 
 
 def _verify(stage: Stage) -> list[str]:
-    wait_until(stage.replicates)
+    try:
+        wait_until(stage.replicates)
+    except AssertionError:
+        return ["the daemon does not come back"]
     completed = stage.manage("litestream", "verify", "-timeout", "120")
     if completed.returncode == 0:
         return []
