@@ -140,7 +140,6 @@ WARNING = pytest.mark.xfail(
 )
 
 
-@WARNING
 @pytest.mark.parametrize("kind", each_kind(["sftp"]), indirect=True)
 def test_verify_where_the_host_is_not_verified(unverified_host: ReplicaWorld) -> None:
     with unverified_host.replicating():

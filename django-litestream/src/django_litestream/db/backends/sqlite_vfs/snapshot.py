@@ -79,13 +79,9 @@ class Snapshots:
         """
         compacted = self._compactions.newest
         if compacted > self._connection.compacted:
+            # Even one that has nothing newer yet: it may poll both at once.
             self._connection.compacted = compacted
-            try:
-                newest = self.newest_txid()
-            except (sqlite3.Error, LookupError):
-                self._lacks_commits = True
-            else:
-                self._lacks_commits = self._lacks_commits or newest > compacted
+            self._lacks_commits = True
         return self._lacks_commits
 
     def look_at_compactions(self) -> None:
