@@ -75,7 +75,24 @@ def without_settings(project: Project, connection: sqlite3.Connection) -> None:
     assert project.run(*words).returncode == 0
 
 
-@pytest.mark.parametrize("way", [restart, once, without_settings])
+def under_a_command_that_is_a_file(
+    project: Project, connection: sqlite3.Connection
+) -> None:
+    command = project.directory / "command"
+    command.write_text("#!/bin/sh\nsleep 5\n")
+    command.chmod(0o700)
+    # With a socket there is more than a file behind -exec.
+    project.litestream["socket"] = {"enabled": False}
+    project.write_settings()
+    connection.executemany("INSERT INTO note (text) VALUES (?)", [("x" * 50,)] * 300)
+    assert project.run("replicate", "-exec", str(command)).returncode == 0
+    change(connection)
+    assert project.run("replicate", "-exec", str(command)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "way", [restart, once, without_settings, under_a_command_that_is_a_file]
+)
 def test_what_is_committed_meanwhile_is_restored(
     project: Project, way: Callable[[Project, sqlite3.Connection], None]
 ) -> None:

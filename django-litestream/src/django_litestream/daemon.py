@@ -51,8 +51,12 @@ def prepare(
     metadata = _metadata(configuration) if configuration else {}
     named = [path for path in map(Path, words) if path.is_file()]
     match subcommand:
-        case "replicate" | "register":
-            for path in named or metadata:
+        case "replicate":
+            # What is named may be the command of -exec and no database.
+            for path in dict.fromkeys([*named, *metadata]):
+                empty_if_restarted(path, metadata.get(path))
+        case "register":
+            for path in named:
                 empty_if_restarted(path, metadata.get(path))
         case "start":
             for path in named:

@@ -367,10 +367,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
     def _open(self, replica: Replica, parameters: dict[str, Any]) -> ReplicaConnection:
         """Open a connection, however long it takes."""
         # What is compacted from here on may or may not be in what is opened.
-        known = compactions(replica.url)
-        if known.age > replica.poll_interval:
-            known.look()
-        compacted = known.newest
+        compacted = _compacted(replica)
         connection: ReplicaConnection = super().get_new_connection(parameters)
         connection.compacted = compacted
         forks.watch(connection)
@@ -401,6 +398,17 @@ def _in_event_loop() -> bool:
 
 def _opener_name(replica: Replica) -> str:
     return f"{replica.alias} {replica.url}"
+
+
+def _compacted(replica: Replica) -> int:
+    """Return the newest transaction that is compacted, however long that takes."""
+    if replica.moment is not None:
+        # Nothing comes to a moment in the past, so that nothing need be listed.
+        return 0
+    known = compactions(replica.url)
+    if known.age > replica.poll_interval:
+        known.look()
+    return known.newest
 
 
 def _travel(connection: sqlite3.Connection, moment: str) -> None:
