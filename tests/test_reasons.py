@@ -43,6 +43,22 @@ UNKNOWN_TO_THE_DAEMON = (
 STOPPED = "Its replication was stopped: run `manage.py litestream start` on it."
 NO_BUCKET = "Create the bucket, or correct the bucket's name."
 NOT_ALLOWED = "Correct the access key and the secret, and what they are allowed to do."
+NO_CONTAINER = (
+    "Create the container, or correct its name, which is the replica's 'bucket'."
+)
+WRONG_ACCOUNT = (
+    "Correct the name of the account and its key, and what that is allowed to do."
+)
+NO_ACCOUNT = "Set LITESTREAM_AZURE_ACCOUNT_KEY where Litestream runs."
+NO_GOOGLE = (
+    "Name a file of Google's credentials in GOOGLE_APPLICATION_CREDENTIALS where "
+    "Litestream runs."
+)
+WRONG_NATS_LOGIN = (
+    "Correct the replica's 'username' and 'password' in settings.LITESTREAM['dbs']; "
+    "those within a NATS URL are not used."
+)
+WRONG_LOGIN = "Correct the replica's user and password, or key."
 NO_KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where Litestream runs."
 CA_BUNDLE = (
     "Unset AWS_CA_BUNDLE where Litestream runs and name the bundle in SSL_CERT_FILE."
@@ -168,6 +184,22 @@ MISTAKES = {
 # What files alone do not provoke: a server's answers and what the system refuses.
 # Dots stand for what differs from time to time.
 TOLD_BY_OTHERS = {
+    "cannot calc restore plan: storage: bucket doesn't exist": NO_BUCKET,
+    'nats: ... object store bucket "b" (bucket must be created beforehand): nats: '
+    "bucket not found": NO_BUCKET,
+    "abs: cannot create shared key credential: decode account key: illegal base64 data "
+    "at input byte 3": WRONG_ACCOUNT,
+    "abs: ... DefaultAzureCredential: failed to acquire a token. ...": NO_ACCOUNT,
+    "dialing: google: could not find default credentials. See ...": NO_GOOGLE,
+    "dialing: google: error getting credentials using GOOGLE_APPLICATION_CREDENTIALS "
+    "environment variable: open /none.json: no such file or directory": NO_GOOGLE,
+    "nats: ... failed to connect to NATS server: nats: Authorization Violation": (
+        WRONG_NATS_LOGIN
+    ),
+    "nats: ... nats: no servers available for connection": NOT_REACHED,
+    "ssh: handshake failed: ssh: unable to authenticate, attempted methods [none "
+    "password], no supported methods remain": WRONG_LOGIN,
+    "webdav: cannot connect to server: Authorize /: 401": WRONG_LOGIN,
     "... StatusCode: 404 ... NoSuchBucket": NO_BUCKET,
     "... get identity: ... no EC2 IMDS role found ...": NO_KEYS,
     "... StatusCode: 403 ...": NOT_ALLOWED,
@@ -271,10 +303,35 @@ def test_what_servers_and_disks_say_comes_with_what_to_do(
     assert explain(said) == f"{said.rstrip('.')}. {remedy}"
 
 
+# By status and code, an error of Azure's as its client puts it together.
+TOLD_BY_AZURE = {
+    "404 The specified container does not exist.\nERROR CODE: ContainerNotFound": (
+        NO_CONTAINER
+    ),
+    "403 Server failed to authenticate the request.\nERROR CODE: AuthenticationFailed": (
+        WRONG_ACCOUNT
+    ),
+    "403 Server failed to authenticate the request.\nERROR CODE: AuthorizationFailure": (
+        WRONG_ACCOUNT
+    ),
+    "403 Forbidden": WRONG_ACCOUNT,
+}
+
+
+@pytest.mark.parametrize(("answer", "remedy"), TOLD_BY_AZURE.items())
+def test_what_azure_says_comes_without_its_xml(answer: str, remedy: str) -> None:
+    request = "abs: cannot list blobs: GET https://a.blob.core.windows.net/b"
+    rule = "-" * 80
+    said = f"{request}\n{rule}\nRESPONSE {answer}\n{rule}\n<?xml ...?>\n{rule}\n"
+    line = f"{request} RESPONSE {answer}".replace("\n", " ")
+    assert explain(said) == f"{line.rstrip('.')}. {remedy}"
+
+
 def test_no_remedy_is_without_its_mistake() -> None:
     remedies = {remedy for _, remedy in reasons._REMEDIES}
     seen = {mistake.remedy for mistake in MISTAKES.values()} | {
-        *TOLD_BY_OTHERS.values()
+        *TOLD_BY_OTHERS.values(),
+        *TOLD_BY_AZURE.values(),
     }
     assert seen == remedies
 

@@ -44,12 +44,41 @@ _REMEDIES = tuple(
             "Its replication was stopped: run `manage.py litestream start` on it.",
         ),
         (
-            r"NoSuchBucket|bucket required",
+            r"NoSuchBucket|bucket required|bucket doesn't exist|bucket not found",
             "Create the bucket, or correct the bucket's name.",
+        ),
+        (
+            r"ContainerNotFound",
+            "Create the container, or correct its name, which is the replica's "
+            "'bucket'.",
         ),
         (
             r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|StatusCode: 403",
             "Correct the access key and the secret, and what they are allowed to do.",
+        ),
+        (
+            r"DefaultAzureCredential: failed",
+            "Set LITESTREAM_AZURE_ACCOUNT_KEY where Litestream runs.",
+        ),
+        (
+            r"AuthenticationFailed|AuthorizationFailure|cannot create shared key "
+            r"credential|RESPONSE 403",
+            "Correct the name of the account and its key, and what that is allowed to "
+            "do.",
+        ),
+        (
+            r"could not find default credentials|error getting credentials using",
+            "Name a file of Google's credentials in GOOGLE_APPLICATION_CREDENTIALS "
+            "where Litestream runs.",
+        ),
+        (
+            r"Authorization Violation",
+            "Correct the replica's 'username' and 'password' in "
+            "settings.LITESTREAM['dbs']; those within a NATS URL are not used.",
+        ),
+        (
+            r"ssh: unable to authenticate|webdav: .*: 401\b",
+            "Correct the replica's user and password, or key.",
         ),
         (
             r"no EC2 IMDS role found|failed to refresh cached credentials",
@@ -70,7 +99,8 @@ _REMEDIES = tuple(
             "Let this user write there, or correct the path.",
         ),
         (
-            r"connection refused|no such host|i/o timeout|network is unreachable",
+            r"connection refused|no such host|i/o timeout|network is unreachable"
+            r"|no servers available",
             "See that the storage is up and its endpoint in "
             "settings.LITESTREAM['dbs'] is right.",
         ),
@@ -81,10 +111,14 @@ _REMEDIES = tuple(
     )
 )
 
+# What stands in an error of Azure's client between the request, the answer's status
+# and code, and its body, which says the same once more in XML.
+_RULE = "-" * 80
+
 
 def explain(message: str) -> str:
     """Return Litestream's ``message`` as one line, with what to do about it."""
-    line = " ".join(message.split())
+    line = " ".join(" ".join(message.split(_RULE)[:2]).split())
     for pattern, remedy in _REMEDIES:
         if pattern.search(line):
             return f"{line.rstrip('.')}. {remedy}"
