@@ -15,13 +15,11 @@ from typing import Any
 
 from .. import binaries
 from ..errors import BinaryNotFound, ListingFailed
+from ..log_lines import is_of_log
 from ..reasons import explain
 from ..redaction import redact, redact_url, url_secrets
 from ..txids import parse_txid
 from .environment import initial_environment
-
-# How a line of Litestream's log begins.
-_WARNING = "time="
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +64,13 @@ def list_files(url: str, timeout: float, *, level: str = "all") -> list[LTXFile]
 def read_listing(printed: str) -> list[LTXFile]:
     """Return the files that ``ltx -json`` has ``printed``.
 
-    Litestream's warnings, such as that of an SFTP host it does not know, come before
-    them. Raises ``ListingFailed`` where that is anything else.
+    Lines of Litestream's log are left out. Raises ``ListingFailed`` where the rest is
+    anything else.
     """
     lines = printed.splitlines(keepends=True)
-    while lines and lines[0].startswith(_WARNING):
-        del lines[0]
+    answer = "".join(line for line in lines if not is_of_log(line))
     try:
-        return _files(json.loads("".join(lines) or "null"))
+        return _files(json.loads(answer or "null"))
     except (ValueError, OverflowError, RecursionError) as error:
         raise ListingFailed(
             "what `litestream ltx -json` printed is no list of files: see that it is "

@@ -17,7 +17,8 @@ from ...binaries import EXECUTABLE, LIBRARY, Kind
 from ...configuration import Configuration
 from ...errors import CommandFailed, LitestreamError
 from ...go_flags import SubcommandParser
-from ...invocation import Litestream, plan, socket_for, usable_configuration
+from ...invocation import Litestream, Show, plan, socket_for, usable_configuration
+from ...log_lines import is_of_log
 from ...replica_status import Health
 from ...subcommands import OWN_SUBCOMMANDS, SUBCOMMANDS
 from ...sync import can_be_asked_here, sync
@@ -100,11 +101,11 @@ class Command(BaseCommand):
             daemon.prepare(config.build(), subcommand, arguments[1:])
         if subcommand == "replicate" and self._from_shell and process.CAN_BECOME:
             litestream.become(arguments)
-        litestream.run(
-            arguments,
-            out=partial(self.stdout.write, ending=""),
-            err=partial(self.stderr.write, style_func=str, ending=""),
-        )
+        out: Show = partial(self.stdout.write, ending="")
+        err: Show = partial(self.stderr.write, style_func=str, ending="")
+        if options.get("json"):
+            out = _without_log(out, err)
+        litestream.run(arguments, out=out, err=err)
         if subcommand == "sync":
             self._warn(daemon.SYNC_IS_NOT_SAFE)
 
@@ -221,6 +222,15 @@ def _refuse_foreign_flags(name: str, options: dict[str, Any]) -> None:
     others = {flag.dest for one in known.values() for flag in one.flags} - own
     if given := sorted(others & options.keys()):
         raise TypeError(f"litestream {name} has no option {', '.join(given)}.")
+
+
+def _without_log(out: Show, err: Show) -> Show:
+    """Return what passes JSON on to ``out``, and to ``err`` the log that is within."""
+
+    def pass_on(line: str) -> None:
+        (err if is_of_log(line) else out)(line)
+
+    return pass_on
 
 
 def _seconds(value: Any) -> float:
