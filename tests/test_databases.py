@@ -136,6 +136,19 @@ def test_a_connection_is_made_as_the_alias_makes_them(tmp_path: Path) -> None:
         assert connection.alias == "subclass"
 
 
+@pytest.mark.parametrize("options", [None, "timeout", 5, [("timeout", 5)]])
+def test_options_that_are_none(
+    options: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections.settings["default"], "OPTIONS", options)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        databases.connect(databases.find("default"))
+    assert str(caught.value).startswith(
+        "settings.DATABASES['default']['OPTIONS'] is improperly configured: expected a "
+        "dictionary, got "
+    )
+
+
 def test_the_journal_mode_is_read_from_the_header(tmp_path: Path) -> None:
     path = tmp_path / "db"
     assert databases.is_wal(path) is None

@@ -6,6 +6,7 @@ The only place that reads ``settings.DATABASES``.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -167,7 +168,8 @@ def connect(
 
     It is made as Django makes those of the alias, functions and extensions
     included, which an index of the database may need. It never creates a file.
-    ``timeout`` (seconds) bounds the wait for a lock.
+    ``timeout`` (seconds) bounds the wait for a lock. Raises ``ImproperlyConfigured``
+    where the alias's options can be none.
     """
     alias = database.alias or "litestream"
     settings = dict(
@@ -176,7 +178,11 @@ def connect(
         else {"ENGINE": "django.db.backends.sqlite3"}
     )
     settings["NAME"] = f"file:{quote(os.fspath(path or database.path))}?mode=rw"
-    settings["OPTIONS"] = {**settings.get("OPTIONS", {}), "timeout": timeout}
+    options = settings.get("OPTIONS", {})
+    if not isinstance(options, Mapping):
+        where = f"settings.DATABASES[{quoted(alias)}]['OPTIONS']"
+        raise ImproperlyConfigured(wrong_value(where, "a dictionary", options).message)
+    settings["OPTIONS"] = {**options, "timeout": timeout}
     handler = ConnectionHandler({"default": {}, alias: settings})
     return handler.create_connection(alias)
 
