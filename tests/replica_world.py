@@ -142,8 +142,7 @@ class ReplicaWorld(Project):
 
     def wait_until_replicated(self, alias: str = "default") -> None:
         """Wait until the replica has all that was committed."""
-        with Daemon(self.socket) as daemon:
-            txid = daemon.sync(self.database_of(alias)).txid
+        txid = Daemon(self.socket).sync(self.database_of(alias)).txid
         wait_until(lambda: self.newest_in_replica(alias) >= txid)
 
     def newest_in_replica(self, alias: str = "default") -> int:

@@ -33,8 +33,7 @@ def answering(
         thread = threading.Thread(target=_serve, args=[server, answer, asked])
         thread.start()
         try:
-            with Daemon(path, timeout=1.0) as daemon:
-                yield daemon
+            yield Daemon(path, timeout=1.0)
         finally:
             server.shutdown(socket.SHUT_RDWR)
             thread.join()
@@ -76,10 +75,8 @@ def http(body: bytes, status: str = "200 OK") -> bytes:
 
 
 def test_the_real_daemon(project: Project) -> None:
-    with (
-        project.replicating() as process,
-        Daemon(project.socket) as daemon,
-    ):
+    with project.replicating() as process:
+        daemon = Daemon(project.socket)
         assert daemon.info() == Info(version="0.5.17", pid=process.pid)
         assert daemon.databases() == (
             ManagedDatabase(path=project.database, status="replicating", synced=True),
@@ -87,10 +84,8 @@ def test_the_real_daemon(project: Project) -> None:
 
 
 def test_nobody(tmp_path: Path) -> None:
-    with (
-        Daemon(tmp_path / "socket") as daemon,
-        pytest.raises(DaemonUnavailable, match="No such file or directory"),
-    ):
+    daemon = Daemon(tmp_path / "socket")
+    with pytest.raises(DaemonUnavailable, match="No such file or directory"):
         daemon.info()
 
 
@@ -98,19 +93,14 @@ def test_a_socket_that_was_left_behind(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
-    with (
-        Daemon(path) as daemon,
-        pytest.raises(DaemonUnavailable, match="Connection refused"),
-    ):
-        daemon.info()
+    with pytest.raises(DaemonUnavailable, match="Connection refused"):
+        Daemon(path).info()
 
 
 def test_a_plain_file(tmp_path: Path) -> None:
     (tmp_path / "socket").touch()
-    with (
-        Daemon(tmp_path / "socket") as daemon,
-        pytest.raises(DaemonUnavailable, match="Connection refused"),
-    ):
+    daemon = Daemon(tmp_path / "socket")
+    with pytest.raises(DaemonUnavailable, match="Connection refused"):
         daemon.info()
 
 
@@ -118,10 +108,8 @@ def test_one_that_never_answers(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         server.listen()
-        with (
-            Daemon(tmp_path / "socket", timeout=0.3) as daemon,
-            pytest.raises(DaemonUnavailable, match=r"no answer within 0\.3 s"),
-        ):
+        daemon = Daemon(tmp_path / "socket", timeout=0.3)
+        with pytest.raises(DaemonUnavailable, match=r"no answer within 0\.3 s"):
             daemon.info()
 
 
@@ -180,10 +168,8 @@ def test_a_system_without_unix_sockets(
 ) -> None:
     """As Python on Windows is; no machine that runs these tests lacks them."""
     monkeypatch.delattr(socket, "AF_UNIX")
-    with (
-        Daemon(tmp_path / "socket") as daemon,
-        pytest.raises(DaemonUnavailable, match="no Unix sockets on this system"),
-    ):
+    daemon = Daemon(tmp_path / "socket")
+    with pytest.raises(DaemonUnavailable, match="no Unix sockets on this system"):
         daemon.info()
 
 
@@ -210,7 +196,8 @@ def test_a_sync_leaves_the_daemon_its_lock_and_the_backup_whole(
     project.write_settings()
     ended = threading.Event()
     writer = threading.Thread(target=_write_until, args=[project.database, ended])
-    with project.replicating() as process, Daemon(project.socket) as daemon:
+    daemon = Daemon(project.socket)
+    with project.replicating() as process:
         assert read_locks(process.pid, project.database)
         writer.start()
         try:
@@ -246,9 +233,9 @@ def wal_pages(database: Path) -> int:
 
 
 def test_a_sync_of_what_the_daemon_does_not_have(project: Project) -> None:
+    daemon = Daemon(project.socket)
     with (
         project.replicating(),
-        Daemon(project.socket) as daemon,
         pytest.raises(DaemonError, match="database not found"),
     ):
         daemon.sync(project.directory / "other.sqlite3")

@@ -125,8 +125,7 @@ def test_the_cookie_holds_txids_and_nothing_else(
     world: ReplicaWorld, worker: Worker
 ) -> None:
     (answer,) = worker.call(browse, "write")
-    with Daemon(world.socket) as daemon:
-        newest = daemon.sync(world.database).txid
+    newest = Daemon(world.socket).sync(world.database).txid
     assert answer.cookie is not None
     assert txids_in(answer.cookie["value"]) == [newest, 0]
     assert (answer.cookie["httponly"], answer.cookie["samesite"]) == (True, "Lax")

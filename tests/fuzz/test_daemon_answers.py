@@ -55,11 +55,10 @@ def outcome(sitting: FalseDaemon, name: str, answer: Answer) -> object:
     found: list[object] = []
 
     def call() -> None:
-        with Daemon(sitting.path, timeout=TIMEOUT) as daemon:
-            try:
-                found.append(CALLS[name](daemon))
-            except Exception as error:
-                found.append(error)
+        try:
+            found.append(CALLS[name](Daemon(sitting.path, timeout=TIMEOUT)))
+        except Exception as error:
+            found.append(error)
 
     sitting.answer = answer
     caller = threading.Thread(target=call, daemon=True)

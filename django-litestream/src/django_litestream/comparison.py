@@ -74,9 +74,8 @@ def copy(
     with closing(sqlite3.connect(_read_only(database), uri=True)) as reader:
         reader.isolation_level = None
         for attempts_left in reversed(range(_ATTEMPTS)):
-            with Daemon(socket, timeout=timeout) as daemon:
-                # Leaves little to do for the one that writers wait for.
-                daemon.sync(database)
+            # Leaves little to do for the one that writers wait for.
+            Daemon(socket, timeout=timeout).sync(database)
             try:
                 txid = _begin_reading(reader, cursor, database, socket)
                 break
@@ -99,8 +98,7 @@ def _begin_reading(
     """
     cursor.execute("BEGIN IMMEDIATE")
     try:
-        with Daemon(socket, timeout=_LONGEST_LOCK) as daemon:
-            txid = daemon.sync(database).txid
+        txid = Daemon(socket, timeout=_LONGEST_LOCK).sync(database).txid
         reader.execute("BEGIN")
         reader.execute("SELECT 1 FROM sqlite_schema").fetchone()
     finally:

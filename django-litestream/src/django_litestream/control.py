@@ -11,7 +11,7 @@ from collections.abc import Buffer
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
 from .errors import DaemonError, DaemonUnavailable
@@ -51,20 +51,15 @@ class Progress:
 class Daemon:
     """The daemon that listens on a control socket.
 
-    ``timeout`` (seconds) bounds each call, however slowly its answer comes. Every
-    call raises ``DaemonUnavailable`` where nothing answers in time and
-    ``DaemonError`` where the daemon refuses or its answer makes no sense.
+    Nothing is kept open from one call to the next. ``timeout`` (seconds) bounds each
+    of them, however slowly its answer comes. Every call raises ``DaemonUnavailable``
+    where nothing answers in time and ``DaemonError`` where the daemon refuses or its
+    answer makes no sense.
     """
 
     def __init__(self, path: Path, *, timeout: float = 10.0) -> None:
         self.socket = path
         self._timeout = timeout
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Nothing is kept open from one call to the next."""
 
     def info(self) -> Info:
         """Ask which Litestream runs, in which process."""
@@ -94,11 +89,11 @@ class Daemon:
     def sync(self, database: Path) -> Progress:
         """Have the database's WAL cut now; return how far that and the replica are.
 
-        The TXID holds every commit so far. Nothing is said of when to be done. A request with ``wait`` or ``timeout`` ends
-        a transaction of Litestream 0.5.17's with itself, and with that the lock which
-        keeps SQLite from overwriting commits that are not replicated yet: the backup
-        lacks them then. What the client here gives up waiting for goes on in the
-        daemon.
+        The TXID holds every commit so far. Nothing is said of when to be done. A
+        request with ``wait`` or ``timeout`` ends a transaction of Litestream 0.5.17's
+        with itself, and with that the lock which keeps SQLite from overwriting commits
+        that are not replicated yet: the backup lacks them then. What the client here
+        gives up waiting for goes on in the daemon.
         """
         answer = self._ask("/sync", tell={"path": os.fspath(database)})
         return Progress(

@@ -96,8 +96,7 @@ def with_first_sync(
 
 def _refuse_second(socket: Path) -> None:
     try:
-        with Daemon(socket, timeout=2.0) as daemon:
-            running = daemon.info()
+        running = Daemon(socket, timeout=2.0).info()
     except DaemonError:
         return
     raise DaemonRunning(

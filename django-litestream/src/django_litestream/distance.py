@@ -43,7 +43,7 @@ def newest_of_primary(alias: str, timeout: float) -> int | None:
         socket = config.build().socket
         if socket is None:
             return None
-        with Daemon(socket, timeout=timeout) as daemon:
-            return daemon.txid(databases.sqlite_path(alias))
+        daemon = Daemon(socket, timeout=timeout)
+        return daemon.txid(databases.sqlite_path(alias))
     except (LitestreamError, ImproperlyConfigured):
         return None

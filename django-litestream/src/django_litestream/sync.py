@@ -59,19 +59,19 @@ def sync(socket: Path, database: Path, *, wait: bool, timeout: float) -> Synced:
     """
     began = time.monotonic()
     deadline = began + timeout
-    with Daemon(socket, timeout=timeout) as daemon:
+    daemon = Daemon(socket, timeout=timeout)
+    progress = daemon.sync(database)
+    txid, pause = progress.txid, _SHORTEST_PAUSE
+    while wait and progress.replicated_txid < txid:
+        if time.monotonic() + pause > deadline:
+            raise DaemonUnavailable(
+                f"The replica of {database} does not hold transaction {txid} after "
+                f"{timeout:g} s, only {progress.replicated_txid}: the daemon's log "
+                "says why."
+            )
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
         progress = daemon.sync(database)
-        txid, pause = progress.txid, _SHORTEST_PAUSE
-        while wait and progress.replicated_txid < txid:
-            if time.monotonic() + pause > deadline:
-                raise DaemonUnavailable(
-                    f"The replica of {database} does not hold transaction {txid} after "
-                    f"{timeout:g} s, only {progress.replicated_txid}: the daemon's log "
-                    "says why."
-                )
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-            progress = daemon.sync(database)
     return Synced(
         path=database,
         txid=txid,

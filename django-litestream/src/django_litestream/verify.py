@@ -105,8 +105,8 @@ class Verifier:
         if self.socket is None:
             return False
         try:
-            with Daemon(self.socket, timeout=self.timeout) as daemon:
-                managed = {one.path: one.status for one in daemon.databases()}
+            daemon = Daemon(self.socket, timeout=self.timeout)
+            managed = {one.path: one.status for one in daemon.databases()}
         except DaemonUnavailable:
             return False
         except DaemonError as error:

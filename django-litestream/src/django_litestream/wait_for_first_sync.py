@@ -45,12 +45,11 @@ def main(socket: str, *command: str) -> None:
 
 def _has_synced(socket: Path) -> bool:
     try:
-        with Daemon(socket, timeout=_PATIENCE) as daemon:
-            return all(
-                database.synced
-                for database in daemon.databases()
-                if database.path.exists()
-            )
+        return all(
+            database.synced
+            for database in Daemon(socket, timeout=_PATIENCE).databases()
+            if database.path.exists()
+        )
     except DaemonError:
         return False
 
