@@ -93,6 +93,25 @@ def database_replaced(world: World) -> Course:
 
 
 @files.fault()
+def database_replaced_by_an_older_one(world: World) -> Course:
+    """What the database was some time ago takes its place under daemon and writer.
+
+    Its WAL stays, as where a user copies a single file over it.
+    """
+    copy = world.directory / "copy.sqlite3"
+    with (
+        closing(sqlite3.connect(world.database)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+    world.wait_for_more(Event.COMMITTED, 50)
+    copy.replace(world.database)
+    world.pass_time(1)
+    yield
+    _bring_back(world)
+
+
+@files.fault()
 def older_database_put_back(world: World) -> Course:
     """With the daemon stopped, the database is replaced by what it was before."""
     copy = world.directory / "copy.sqlite3"

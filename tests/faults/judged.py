@@ -7,12 +7,16 @@ from pathlib import Path
 from django_litestream.verify_report import Verdict
 
 from .catalogue import Fault
+from .record import recorded
 from .world import RECOVERED_TIMEOUT, Outcome, World, world
 
 
 def suffer(fault: Fault, directory: Path, seed: int) -> tuple[Outcome, Outcome]:
     """Let a fault happen; return what became of the backup by it and after it."""
-    with world(directory, seed, **fault.options) as suffering:
+    with (
+        world(directory, seed, **fault.options) as suffering,
+        recorded(fault.name, seed, suffering),
+    ):
         suffering.start_daemon()
         suffering.write_on()
         suffering.pass_time()

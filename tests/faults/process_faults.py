@@ -158,6 +158,16 @@ def storage_killed(world: World) -> Course:
     yield
 
 
+@storages.fault(s3=True)
+def storage_terminated(world: World) -> Course:
+    """SIGTERM ends the storage server, which comes back soon."""
+    world.server.stop()
+    world.wait_for_more(Event.COMMITTED, 20)
+    world.pass_time(2)
+    world.server.start()
+    yield
+
+
 @storages.fault(s3=True, settings=_SHORT_RETENTION)
 def storage_away_for_longer_than_files_are_kept(world: World) -> Course:
     """The server is away for several times the retention of local files."""

@@ -51,7 +51,15 @@ def duplicated(world: World, file: Path) -> None:
     shutil.copyfile(world.chance.choice(others), file)
 
 
-HARMS: tuple[Harm, ...] = (corrupted, truncated, missing, duplicated)
+def twice(world: World, file: Path) -> None:
+    """It is there a second time, at the next level."""
+    level = LEVELS.index(int(file.parent.name))
+    other = file.parent.with_name(str(LEVELS[(level + 1) % len(LEVELS)]))
+    other.mkdir(exist_ok=True)
+    shutil.copyfile(file, other / file.name)
+
+
+HARMS: tuple[Harm, ...] = (corrupted, truncated, missing, duplicated, twice)
 
 
 def files_of(world: World, file: Path) -> list[Path]:

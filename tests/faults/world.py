@@ -26,6 +26,7 @@ from ..proof.oracle import judge
 from ..proof.process import create_ledger, start_writer
 from ..s3_server import S3Server
 from ..test_placement import mounted
+from .disks import disk
 from .partition import Partition, partition_before
 
 # How long `verify` waits for a lock and for the replica, in seconds: longer than
@@ -77,7 +78,9 @@ class World:
 
     ``settings`` go into ``settings.LITESTREAM``. With ``s3`` the replica is on a
     server, behind a network that can be cut; else it is a directory. ``disk`` names
-    what is on a small disk of its own: the ``replica``, the ``project``, or nothing.
+    what is on a small disk of its own: the ``replica``, the ``project``, or nothing;
+    with ``is_ext4`` it is one that can fail.
+    ``gone`` counts committed rows that went with a database which was restored.
     """
 
     directory: Path
@@ -86,6 +89,7 @@ class World:
     entry: dict[str, Any] = field(default_factory=dict)
     s3: bool = False
     disk: str = ""
+    is_ext4: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,12 +99,18 @@ class World:
             place.mkdir()
             if self.disk == "replica":
                 place /= "replica"
-            self.things.enter_context(mounted(place, "size=24m"))
+                place.mkdir()
+            if self.is_ext4:
+                image = self.directory / "disk"
+                self.failing_disk = self.things.enter_context(disk(image, place))
+            else:
+                self.things.enter_context(mounted(place, "size=24m"))
         self.project = Project(self.directory / "project")
         self._daemon = ExitStack()
         self.daemon: subprocess.Popen[bytes] | None = None
         self.writer: subprocess.Popen[bytes] | None = None
         self.may_have_a_phantom = False
+        self.gone = 0
         self._past = Journal(())
         self._journals = 1
         self._restored = 0
@@ -140,6 +150,9 @@ class World:
         self.project.litestream |= {"shutdown-sync-timeout": "2s", **self.settings}
         self.project.write_settings()
         create_ledger(self.database)
+        if self.is_ext4:
+            # What is lost is what comes later.
+            self.failing_disk.sync()
 
     def end(self) -> None:
         if self.s3:
@@ -216,6 +229,20 @@ class World:
         stop(self.writer, number)
         self.writer = None
         self.may_have_a_phantom |= number == signal.SIGKILL
+
+    def append_unsynced(self, count: int) -> None:
+        """Commit rows as a writer does whose commits are not synced to the disk."""
+        journal = Writing(self._journal_path)
+        connection = sqlite3.connect(self.database, timeout=20, isolation_level=None)
+        with closing(connection):
+            connection.execute("PRAGMA synchronous=NORMAL")
+            for _ in range(count):
+                connection.execute("BEGIN IMMEDIATE")
+                row = ledger.following(ledger.newest(connection), "unsynced")
+                ledger.append(connection, row, "unsynced")
+                journal.add(Event.BEGAN, row)
+                connection.execute("COMMIT")
+                journal.add(Event.COMMITTED, row)
 
     def leave_a_phantom(self) -> None:
         """Leave what a writer does that is killed as it has written its commit.
@@ -305,7 +332,11 @@ class World:
         journal = self.journal
         problems = judge(self.database, journal)
         assert not problems, problems
-        self.forget_after(self.newest_row())
+        restored = self.newest_row()
+        # None of them was acknowledged, or it would be a problem.
+        lost = journal.newest(Event.COMMITTED).number - restored.number
+        self.gone += max(0, lost)
+        self.forget_after(restored)
 
     def forget_after(self, row: Row) -> None:
         """Know from now on only of what was written up to ``row``."""
