@@ -86,8 +86,13 @@ def test_nothing_is_compacted_at_any_url(url: str) -> None:
 def test_a_daemon_may_be_started_with_any_url(url: str) -> None:
     entry = {"path": "default", "replica": {"url": url}}
     litestream = {"dbs": [entry], "socket": {"enabled": False}}
+
+    def start_alone() -> None:
+        with daemon.alone(config.build()):
+            pass
+
     with override_settings(LITESTREAM=litestream):
-        refused = refusal(REFUSED, lambda: daemon.check(config.build()))
+        refused = refusal(REFUSED, start_alone)
     assert SECRET not in refused
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from . import process
+from . import private_files, process
 from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError, DaemonRunning
@@ -24,19 +25,22 @@ SYNC_IS_NOT_SAFE = (
 _WAITING = f"{__package__}.wait_for_first_sync"
 
 
-def check(configuration: Configuration) -> None:
-    """Refuse to start a daemon that cannot do its work.
+@contextmanager
+def alone(configuration: Configuration) -> Iterator[None]:
+    """Have a daemon in this block that can do its work, and no other one with it.
 
-    Litestream would log it for ever. Raises ``DaemonRunning`` where another daemon
-    answers on the control socket: two of them destroy each other's replica. Raises
+    Litestream would log for ever that it cannot. Raises ``DaemonRunning`` where another
+    one of this project runs or starts, as two of them destroy each other's replica, and
     ``ConfigurationError`` where a ``file`` replica cannot be written to.
     """
     if configuration.socket:
         _refuse_second(configuration.socket)
-    for entry in configuration.mapping["dbs"]:
-        for replica in (entry.get("replica"), *(entry.get("replicas") or ())):
-            if replica and (path := _file_replica_path(replica)):
-                _try_writing(path, entry.get("path") or entry["dir"])
+    with private_files.only_one_daemon(configuration.private_directory):
+        for entry in configuration.mapping["dbs"]:
+            for replica in (entry.get("replica"), *(entry.get("replicas") or ())):
+                if replica and (path := _file_replica_path(replica)):
+                    _try_writing(path, entry.get("path") or entry["dir"])
+        yield
 
 
 def prepare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -40,6 +41,26 @@ def exclusive(path: Path, *, patience: float) -> Iterator[None]:
         _release(path, handle)
 
 
+def keep(path: Path) -> int | None:
+    """Take the lock of the file ``path`` until the descriptor is closed.
+
+    Returns the descriptor, ``None`` where another process has the lock. It is this
+    process's, even as another program: a child that inherits the descriptor does not
+    hold it. The file stays where it is. Raises ``OSError`` where it cannot be made or
+    locked.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if _lock_for_process(handle):
+            os.set_inheritable(handle, True)
+            return handle
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None
+
+
 def _try(path: Path) -> int | None:
     """Return the locked file's descriptor, ``None`` where another process has it."""
     try:
@@ -75,6 +96,8 @@ if sys.platform == "win32":
             return False
         return True
 
+    _lock_for_process = _lock
+
     def _release(path: Path, handle: int) -> None:
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
         os.close(handle)
@@ -89,6 +112,17 @@ else:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        return True
+
+    def _lock_for_process(handle: int) -> bool:
+        # That of flock would be held by children, too: by a web server that -exec runs
+        # and that outlives its daemon.
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise
         return True
 
     def _release(path: Path, handle: int) -> None:

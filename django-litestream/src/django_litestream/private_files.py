@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import PrivateFileError
+from . import locking
+from .errors import DaemonRunning, PrivateFileError
 
 # Linux has 108 bytes for the path of a Unix socket and macOS 104, a closing NUL
 # among them (unix(7), <sys/un.h>).
@@ -24,6 +25,7 @@ SOCKET_PATH_BYTES = 103
 
 _SOCKET_NAME = "litestream.sock"
 _CONFIGURATION_NAME = "litestream.yml"
+_LOCK_NAME = "replicate.lock"
 
 
 def directory(database: Path) -> Path:
@@ -61,6 +63,28 @@ def temporary_configuration(directory: Path, text: str) -> Iterator[Path]:
     """
     with _written(directory, text) as written:
         yield written
+
+
+@contextmanager
+def only_one_daemon(directory: Path) -> Iterator[None]:
+    """Have no other process in this block, nor what one became in it.
+
+    Raises ``DaemonRunning`` where one is, and ``PrivateFileError`` as
+    ``write_configuration`` does.
+    """
+    with _errors_named(directory):
+        _make_private(directory)
+        handle = locking.keep(directory / _LOCK_NAME)
+    if handle is None:
+        raise DaemonRunning(
+            "Another `manage.py litestream replicate` of this project runs or starts: "
+            "two of them would destroy each other's replica. Stop it before you start "
+            "another."
+        )
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

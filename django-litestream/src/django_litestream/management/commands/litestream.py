@@ -92,22 +92,34 @@ class Command(BaseCommand):
         if configuration:
             self._warn(*configuration.left_out)
         litestream = self._runner(configuration, options)
-        if subcommand == "replicate" and configuration:
-            daemon.check(configuration)
-            arguments = daemon.with_first_sync(configuration, arguments)
-        if subcommand == "replicate":
-            daemon.prepare(configuration, subcommand, arguments[1:])
-        elif subcommand in {"register", "start"}:
-            daemon.prepare(config.build(), subcommand, arguments[1:])
-        if subcommand == "replicate" and self._from_shell and process.CAN_BECOME:
-            litestream.become(arguments)
-        out: Show = partial(self.stdout.write, ending="")
-        err: Show = partial(self.stderr.write, style_func=str, ending="")
-        if options.get("json"):
-            out = _without_log(out, err)
-        litestream.run(arguments, out=out, err=err)
+        match subcommand:
+            case "replicate" if configuration:
+                with daemon.alone(configuration):
+                    arguments = daemon.with_first_sync(configuration, arguments)
+                    self._replicate(litestream, arguments)
+            case "replicate":
+                self._replicate(litestream, arguments)
+            case _:
+                if subcommand in {"register", "start"}:
+                    daemon.prepare(config.build(), subcommand, arguments[1:])
+                self._run(litestream, arguments, as_json=bool(options.get("json")))
         if subcommand == "sync":
             self._warn(daemon.SYNC_IS_NOT_SAFE)
+
+    def _replicate(self, litestream: Litestream, arguments: list[str]) -> None:
+        daemon.prepare(litestream.configuration, "replicate", arguments[1:])
+        if self._from_shell and process.CAN_BECOME:
+            litestream.become(arguments)
+        self._run(litestream, arguments)
+
+    def _run(
+        self, litestream: Litestream, arguments: list[str], *, as_json: bool = False
+    ) -> None:
+        out: Show = partial(self.stdout.write, ending="")
+        err: Show = partial(self.stderr.write, style_func=str, ending="")
+        if as_json:
+            out = _without_log(out, err)
+        litestream.run(arguments, out=out, err=err)
 
     def _sync(self, options: dict[str, Any]) -> None:
         (name,) = options["rest"]

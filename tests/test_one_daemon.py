@@ -1,0 +1,108 @@
+"""Of two daemons on one database only one runs: they destroy each other's replica."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from .project import PATIENCE, Project, linux, processes_with, wait_until
+
+AT_ONCE = 5
+
+
+def start(project: Project, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        project.command("litestream", "replicate", *words),
+        cwd=project.directory,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """Kill a process; return what it has said."""
+    process.kill()
+    return process.communicate(timeout=PATIENCE)[1]
+
+
+def without_socket(project: Project) -> None:
+    project.litestream["socket"] = {"enabled": False}
+    project.write_settings()
+
+
+@pytest.mark.parametrize("has_socket", [True, False])
+def test_of_those_that_start_at_once_one_runs(
+    project: Project, has_socket: bool
+) -> None:
+    if not has_socket:
+        without_socket(project)
+    started = [start(project) for _ in range(AT_ONCE)]
+    try:
+        wait_until(lambda: sum(one.poll() is None for one in started) == 1)
+        refused = [one for one in started if one.poll() is not None]
+        wait_until(lambda: project.run("verify").returncode == 0)
+        assert sum(one.poll() is None for one in started) == 1
+    finally:
+        said = {one: end(one) for one in started}
+    for one in refused:
+        assert one.returncode == 1
+        (line,) = said[one].splitlines()
+        assert "nother `manage.py litestream replicate`" in line or "already" in line
+
+
+def test_once_is_refused_beside_a_daemon_without_a_socket(project: Project) -> None:
+    without_socket(project)
+    daemon = start(project)
+    try:
+        wait_until((project.private_directory / "replicate.lock").exists)
+        wait_until(lambda: project.run("replicate", "-once").returncode == 1)
+        refused = project.run("replicate", "-once")
+    finally:
+        end(daemon)
+    assert refused.returncode == 1
+    assert "Another `manage.py litestream replicate` of this project" in refused.stderr
+
+
+@linux
+def test_a_web_server_that_outlives_its_daemon_does_not_hold_the_lock(
+    project: Project,
+) -> None:
+    without_socket(project)
+    server = "sleep 31.4159"
+    daemon = start(project, "-exec", server)
+
+    def is_served() -> bool:
+        return any(line.startswith(server) for line in processes_with(server))
+
+    try:
+        wait_until(is_served)
+        daemon.kill()
+        daemon.wait()
+        assert is_served()
+        assert project.run("replicate", "-once").returncode == 0
+    finally:
+        subprocess.run(["pkill", "-f", f"^{server}"], check=False)
+        end(daemon)
+
+
+def test_a_process_lets_go_of_the_lock_with_the_end_of_its_command(
+    project: Project,
+) -> None:
+    once = "call_command('litestream', 'replicate', '-once')"
+    with subprocess.Popen(
+        project.script(once, once, "print('done', flush=True)", "sys.stdin.read()"),
+        cwd=project.directory,
+        env=project.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        try:
+            assert "done\n" in holder.stdout
+            assert project.run("replicate", "-once").returncode == 0
+        finally:
+            holder.kill()
