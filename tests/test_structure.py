@@ -92,7 +92,12 @@ LEVELS = (
         "vfs.diagnosis",
         "vfs.loading",
     },
-    {"db.backends.sqlite_vfs.client", "db.backends.sqlite_vfs.snapshot", "vfs"},
+    {
+        "db.backends.sqlite_vfs.client",
+        "db.backends.sqlite_vfs.connecting",
+        "db.backends.sqlite_vfs.snapshot",
+        "vfs",
+    },
     {"db.backends.sqlite_vfs.cursor"},
     {"db.backends.sqlite_vfs.base"},
     # What is done with connections to replicas; the app.

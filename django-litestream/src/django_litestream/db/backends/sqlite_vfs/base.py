@@ -6,8 +6,6 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -21,19 +19,15 @@ from ....vfs.bounded import Waiting, run_bounded, timed
 from ....vfs.diagnosis import diagnose
 from ....vfs.forks import ReplicaConnection, forks
 from ....vfs.loading import ensure_vfs_loaded
-from ....vfs.opening import Opener, OpeningFailed, forget, opener
+from ....vfs.opening import Connect, OpeningFailed
 from ....vfs.uri import connection_uri, is_vfs_name
 from . import reasons
 from .client import DatabaseClient
-from .compactions import compactions
+from .connecting import forget_opener_of, open_connection, opener_of
 from .cursor import Cursor
 from .features import DatabaseFeatures
 from .snapshot import Snapshots
 from .travels import travels
-
-# Litestream's own, which SQLite's cache is made as large as: a page that is found in
-# the latter costs no call into Go.
-_PAGE_CACHE = 10_485_760
 
 _READS = ("SELECT", "WITH", "VALUES", "EXPLAIN")
 _BEGIN = "BEGIN"
@@ -94,8 +88,8 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         connection, self._opened_before = self._opened_before, None
         if connection is None:
             try:
-                connection = self._opener(replica).open(
-                    partial(self._open, replica, conn_params), replica.open_timeout
+                connection = opener_of(replica).open(
+                    self._connector(replica, conn_params), replica.open_timeout
                 )
             except OpeningFailed as error:
                 raise reasons.not_opened(replica, str(error)) from error
@@ -209,8 +203,8 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         replica = self.replica
         if replica is None or forks.inherited or self._has_left:
             return False
-        connect = partial(self._open, replica, self.get_connection_params())
-        return self._replace(self._opener(replica).open_now(connect))
+        connect = self._connector(replica, self.get_connection_params())
+        return self._replace(opener_of(replica).open_now(connect))
 
     def is_ready(self, txid: int = 0) -> bool:
         """Whether what is read next holds the transaction ``txid``, and needs no wait.
@@ -257,7 +251,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             return
         snapshots.end()
         connection, self.connection, self.snapshots = self.connection, None, None
-        self._opener(replica).put_back(connection)
+        opener_of(replica).put_back(connection)
 
     def explained(self, error: sqlite3.Error) -> Exception:
         """Return what a user can do something about in place of SQLite's error."""
@@ -276,7 +270,7 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         self._has_left = True
         self.connection = self.snapshots = None
         if (replica := self.replica) is not None:
-            forget(_opener_name(replica))
+            forget_opener_of(replica)
 
     def prepare_database(self) -> None:
         if (replica := self.replica) is not None:
@@ -315,8 +309,8 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
             self.snapshots.look_at_compactions()
         if not self._is_stale(replica):
             return
-        opener = self._opener(replica)
-        connect = partial(self._open, replica, self.get_connection_params())
+        opener = opener_of(replica)
+        connect = self._connector(replica, self.get_connection_params())
         if self._replace(opener.open_again(connect, replica.open_timeout)):
             return
         if self._lacks_commits(replica):
@@ -361,21 +355,10 @@ class DatabaseWrapper(sqlite3_backend.DatabaseWrapper):
         self.connect()
         return True
 
-    def _opener(self, replica: Replica) -> Opener:
-        return opener(_opener_name(replica), partial(diagnose, replica.url))
-
-    def _open(self, replica: Replica, parameters: dict[str, Any]) -> ReplicaConnection:
-        """Open a connection, however long it takes."""
-        # What is compacted from here on may or may not be in what is opened.
-        compacted = _compacted(replica)
-        connection: ReplicaConnection = super().get_new_connection(parameters)
-        connection.compacted = compacted
-        forks.watch(connection)
-        size = replica.cache_size or _PAGE_CACHE
-        connection.execute(f"PRAGMA cache_size = -{size // 1024}")
-        if replica.moment is not None:
-            _travel(connection, replica.moment)
-        return connection
+    def _connector(self, replica: Replica, parameters: dict[str, Any]) -> Connect:
+        """Return what opens a connection, however long it takes."""
+        connect = partial(super().get_new_connection, parameters)
+        return partial(open_connection, replica, connect)
 
 
 def put_back_connections(**kwargs: Any) -> None:
@@ -394,32 +377,3 @@ def _in_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _opener_name(replica: Replica) -> str:
-    return f"{replica.alias} {replica.url}"
-
-
-def _compacted(replica: Replica) -> int:
-    """Return the newest transaction that is compacted, however long that takes."""
-    if replica.moment is not None:
-        # Nothing comes to a moment in the past, so that nothing need be listed.
-        return 0
-    known = compactions(replica.url)
-    if known.age > replica.poll_interval:
-        known.look()
-    return known.newest
-
-
-def _travel(connection: sqlite3.Connection, moment: str) -> None:
-    """Have ``connection`` read the database as it was at ``moment``.
-
-    Raises ``sqlite3.OperationalError`` where it cannot.
-    """
-    # Where the PRAGMA has worked its row has no columns, which sqlite3 chokes on in
-    # several ways, so what came of it is read back.
-    with suppress(MemoryError, sqlite3.Error):
-        connection.execute(f"PRAGMA litestream_time = '{moment}'").fetchall()
-    (shown,) = connection.execute("PRAGMA litestream_time").fetchone()
-    if datetime.fromisoformat(shown) != datetime.fromisoformat(moment):
-        raise sqlite3.OperationalError(f"it stays at {shown}")
