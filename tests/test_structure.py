@@ -66,6 +66,7 @@ LEVELS = (
         "configuration",
         "db.backends.sqlite_vfs.reasons",
         "placement",
+        "restoring",
         "sync",
         "topology",
         "transfer",

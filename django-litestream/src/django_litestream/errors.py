@@ -15,6 +15,7 @@ LitestreamError
 ├── DaemonError         the daemon refused or talked nonsense
 │   └── DaemonUnavailable   nobody answered in time
 ├── DaemonRunning       a second daemon was to be started
+├── RestoreRunning      a second restore to the same path
 ├── BackupBad           a backup that cannot be restored, or is stale
 └── BackupUnchecked     a backup of which nothing could be found out
 
@@ -98,6 +99,10 @@ class DaemonUnavailable(DaemonError):
 
 class DaemonRunning(LitestreamError):
     """Another daemon replicates these databases already."""
+
+
+class RestoreRunning(LitestreamError):
+    """Another process restores to the same path."""
 
 
 class BackupBad(LitestreamError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from .databases import Database
 from .errors import CommandFailed, ConfigurationError
 from .reasons import explain
 from .redaction import redact, secrets_of, url_secrets
+from .restoring import only_one_restore
 from .subcommands import (
     CONFIG,
     NO_EXPAND_ENV,
@@ -59,12 +60,17 @@ class Litestream:
         """Run a subcommand as a child; ``out`` and ``err`` take its lines.
 
         Raises ``CommandFailed`` where the exit status is not zero, with what
-        Litestream said and what to do.
+        Litestream said and what to do, and ``RestoreRunning`` where it would restore to
+        where another process does.
         """
-        with self._configuration_file() as file:
+        with (
+            self._configuration_file() as file,
+            only_one_restore(arguments) as inherited,
+        ):
             status, reason = self._try_storage(arguments, file)
             if not status:
-                status, reason = self._run(self._words(arguments, file), out, err)
+                words = self._words(arguments, file)
+                status, reason = self._run(words, out, err, inherited)
         if status:
             raise CommandFailed(
                 explain(reason)
@@ -117,7 +123,13 @@ class Litestream:
             return bool(_PATIENT_CLIENTS & self.configuration.replica_types)
         return any(url.partition("://")[0] in _PATIENT_CLIENTS for url in urls)
 
-    def _run(self, words: list[str], out: Show, err: Show) -> tuple[int, str]:
+    def _run(
+        self,
+        words: list[str],
+        out: Show,
+        err: Show,
+        inherited: Collection[int] = (),
+    ) -> tuple[int, str]:
         is_bounded = words[1] == "ltx" and self._waits_for_ever(words)
         reasons: list[str] = []
         redacted = partial(redact, secrets=self._secrets(words))
@@ -135,6 +147,7 @@ class Litestream:
                 out=lambda line: out(redacted(line)),
                 err=pass_on_error,
                 timeout=_LONGEST_LISTING if is_bounded else None,
+                inherited=inherited,
             )
         except subprocess.TimeoutExpired:
             return 1, (

@@ -41,6 +41,22 @@ def exclusive(path: Path, *, patience: float) -> Iterator[None]:
         _release(path, handle)
 
 
+@contextmanager
+def exclusive_with_children(path: Path) -> Iterator[int | None]:
+    """Hold the lock of the file ``path``; give its descriptor.
+
+    ``None`` where another process holds it. A child that is passed the descriptor holds
+    it too, and goes on to where this process is killed. Raises ``OSError`` where the file
+    cannot be made or locked.
+    """
+    handle = _try(path)
+    try:
+        yield handle
+    finally:
+        if handle is not None:
+            _release(path, handle)
+
+
 def keep(path: Path) -> int | None:
     """Take the lock of the file ``path`` until the descriptor is closed.
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import IO, NoReturn
@@ -61,11 +61,13 @@ def run(
     out: Callable[[str], object],
     err: Callable[[str], object],
     timeout: float | None = None,
+    inherited: Collection[int] = (),
 ) -> int:
     """Run the executable ``words[0]`` to its end and return its exit status.
 
     Each line it prints goes to ``out`` or ``err`` as it comes, its end included.
-    A signal that asks this process to stop reaches the child first. Raises
+    A signal that asks this process to stop reaches the child first. ``inherited`` are the
+    descriptors that the child is to have too (POSIX only). Raises
     ``OSError`` where it cannot be executed, ``subprocess.TimeoutExpired`` where it has
     been killed after ``timeout`` seconds, and whatever ``out`` raises.
     """
@@ -77,6 +79,7 @@ def run(
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
+        pass_fds=inherited,
     ) as child:
         assert child.stdout is not None
         assert child.stderr is not None
