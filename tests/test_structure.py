@@ -99,7 +99,11 @@ LEVELS = (
         "db.backends.sqlite_vfs.snapshot",
         "vfs",
     },
-    {"db.backends.sqlite_vfs.cursor"},
+    {
+        "db.backends.sqlite_vfs.bounded_reads",
+        "db.backends.sqlite_vfs.cursor",
+        "db.backends.sqlite_vfs.following",
+    },
     {"db.backends.sqlite_vfs.base"},
     # What is done with connections to replicas; the app.
     {"apps", "health", "moments", "replica_status"},

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from weakref import WeakSet
 
+from ....replicas import Replica
 from ....vfs.forks import ReplicaConnection
 from .compactions import compactions
 
@@ -21,19 +22,17 @@ class Snapshots:
     SQLite then drops its page cache, so a transaction for each statement would cost
     in proportion to the size of the database.
 
-    ``lifetime`` is in seconds. ``txid`` is a transaction that the newest snapshot
-    holds, with all before it. ``readers`` are cursors that may not have read all of
-    their rows yet: while there is one SQLite stays on the snapshot that it reads from.
-    ``is_checked`` says of the newest snapshot that something was read from it and that
-    it lacked no commits then.
+    It is shared for one poll interval at most. ``txid`` is a transaction that the
+    newest snapshot holds, with all before it. ``readers`` are cursors that may not have
+    read all of their rows yet: while there is one SQLite stays on the snapshot that it
+    reads from. ``is_checked`` says of the newest snapshot that something was read from
+    it and that it was then looked at whether it lacks commits.
     """
 
-    def __init__(
-        self, connection: ReplicaConnection, lifetime: float, url: str
-    ) -> None:
+    def __init__(self, connection: ReplicaConnection, replica: Replica) -> None:
+        self.replica = replica
         self._connection = connection
-        self._lifetime = lifetime
-        self._compactions = compactions(url)
+        self._compactions = compactions(replica.url)
         self._ends = 0.0
         self._is_shared = False
         self._lacks_commits = False
@@ -57,7 +56,8 @@ class Snapshots:
         self._connection.execute("BEGIN")
         self._is_shared = True
         # Where SQLite stays on the one before, this is no newer.
-        self._ends = time.monotonic() + (0.0 if self.readers else self._lifetime)
+        lifetime = 0.0 if self.readers else self.replica.poll_interval
+        self._ends = time.monotonic() + lifetime
 
     def end(self) -> None:
         """End the shared snapshot, if there is one."""
@@ -77,6 +77,8 @@ class Snapshots:
         That ends with another connection only. What a snapshot reads is sure to be
         right where this is called once it has been read from.
         """
+        if self._is_of_the_past:
+            return False
         compacted = self._compactions.newest
         if compacted > self._connection.compacted:
             # Even one that has nothing newer yet: it may poll both at once.
@@ -89,6 +91,8 @@ class Snapshots:
 
         Nobody may have read from the replica, and so looked, for long.
         """
+        if self._is_of_the_past:
+            return
         age = self._compactions.age
         if age > _LONGEST_UNKNOWN and age > self.poll_age() + 1:
             self._compactions.look()
@@ -103,8 +107,11 @@ class Snapshots:
     def poll_age(self) -> float:
         """Return the whole seconds since the replica was polled with success, or opened.
 
-        Infinite for a connection that the VFS has lost.
+        Infinite for a connection that the VFS has lost, zero for one to a moment of the
+        past, to which nothing comes.
         """
+        if self._is_of_the_past:
+            return 0.0
         try:
             polled = float(self._pragma("lag"))
         except (sqlite3.Error, LookupError):
@@ -113,6 +120,11 @@ class Snapshots:
             return polled
         # The first poll comes when an interval is over, and not a moment earlier.
         return float(int(time.monotonic() - self._connection.opened_at))
+
+    @property
+    def _is_of_the_past(self) -> bool:
+        """Whether a moment is read that nothing comes to, so that it is not polled."""
+        return self.replica.moment is not None
 
     def _pragma(self, name: str) -> str:
         rows = self._connection.execute(f"PRAGMA litestream_{name}").fetchall()
