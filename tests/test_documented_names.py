@@ -19,8 +19,8 @@ import pytest
 import django_litestream
 from django_litestream import binaries, reasons, replicas
 from django_litestream.artifacts import ARTIFACTS
-from django_litestream.conf import LITESTREAM_KEYS, OPTIONS
 from django_litestream.redaction import SECRET_VARIABLES
+from django_litestream.settings_validation import LITESTREAM_KEYS, OPTIONS
 from django_litestream.subcommands import OWN_SUBCOMMANDS, SUBCOMMANDS
 
 from .documents import BLOCKS, PAGES, REPOSITORY, Block, Page, first_column, terms

@@ -62,11 +62,11 @@ LEVELS = (
         "archives",
         "comparison",
         "compatibility",
-        "conf",
         "configuration",
         "db.backends.sqlite_vfs.reasons",
         "placement",
         "restoring",
+        "settings_validation",
         "sync",
         "topology",
         "transfer",
@@ -75,14 +75,10 @@ LEVELS = (
         "vfs.uri",
         "wait_for_first_sync",
     },
-    # The settings translated, the files found, writes noted, rows read.
-    {
-        "binaries",
-        "config",
-        "daemon",
-        "download",
-        "routing",
-    },
+    # The settings read, a file fetched, a daemon run, writes noted.
+    {"conf", "daemon", "download", "routing"},
+    # The settings translated, the files found.
+    {"binaries", "config"},
     # What is missing fetched; Litestream run, asked, or told what is wrong.
     {"checks", "distance", "install", "invocation", "vfs.listing", "write_txids"},
     # What is done with Litestream, and with its VFS.

@@ -25,9 +25,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from django_litestream import config, config_yaml, private_files
-from django_litestream.conf import LITESTREAM_KEYS, OPTIONS
 from django_litestream.redaction import SECRET_KEYS
 from django_litestream.replicas import Replica, get_vfs_databases
+from django_litestream.settings_validation import LITESTREAM_KEYS, OPTIONS
 from django_litestream.vfs.uri import connection_uri
 
 from ..settings import DATABASES

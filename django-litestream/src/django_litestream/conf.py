@@ -1,7 +1,7 @@
-"""``settings.LITESTREAM``: what may stand in it, read when it is needed.
+"""``settings.LITESTREAM``, read when it is needed.
 
 Nothing is cached, so ``override_settings`` and a changed dictionary are seen at
-once. What is wrong is found in two ways with one text: ``problems()`` lists all
+once. What is wrong is told in two ways with one text: ``problems()`` lists all
 of it for the system checks, and reading a wrong value raises
 ``ImproperlyConfigured``.
 """
@@ -9,81 +9,23 @@ of it for the system checks, and reading a wrong value raises
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.functional import Promise
 
-from . import replicas
+from . import replicas, settings_validation
 from .replicas import Replica
-from .settings_problems import (
-    Problem,
-    at,
-    is_path,
-    is_text,
-    names,
-    shown,
-    wrong,
-    wrong_value,
+from .settings_problems import Problem
+from .settings_validation import (
+    OPTIONS,
+    database_problems,
+    expanded,
+    option_problems,
+    type_problems,
 )
-
-_WHERE = "settings.LITESTREAM"
-# Litestream's own configuration has five levels.
-_DEEPEST = 20
-# More than a floating-point number has.
-_LONGEST_NUMBER_BITS = 1024
-
-# The keys of Litestream 0.5.17's configuration at any depth, as its binary names
-# them. Another key is passed on as it is, unless it looks like one misspelt:
-# Litestream ignores a key it does not know without a word.
-LITESTREAM_KEYS = frozenset(
-    """
-    access-key-id account-key account-name addr age auto-recover bucket busy-timeout
-    checkpoint-interval client-cert client-key concurrency concurrent-writes creds
-    dbs dir enabled endpoint exec force-path-style heartbeat-interval heartbeat-url
-    host host-key identities interval jwt key-path l0-retention
-    l0-retention-check-interval level levels logging max-reconnects
-    max-sync-ltx-files max-sync-wal-bytes mcp-addr meta-dir meta-path
-    min-checkpoint-page-count monitor-interval name nkey part-size password path
-    pattern permissions recipients reconnect-wait recursive region replica replicas
-    require-content-md5 restore-if-db-not-exists retention root-cas sas-token
-    secret-access-key seed shutdown-sync-interval shutdown-sync-timeout
-    sign-accept-encoding sign-payload skip-verify snapshot socket source
-    sse-customer-algorithm sse-customer-key sse-customer-key-path sse-kms-key-id
-    stderr storage-class sync-interval timeout tls token truncate-page-n type url
-    user username validation validation-interval verify-compaction watch
-    webdav-password webdav-url webdav-username
-    """.split()  # noqa: SIM905
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Option:
-    """One of this package's own keys of ``settings.LITESTREAM``."""
-
-    types: tuple[type, ...]
-    expected: str
-    default: Any = None
-
-
-OPTIONS: Mapping[str, Option] = {
-    "path_prefix": Option(types=(str,), expected="a string", default=""),
-    "bin_path": Option(types=(str, Path), expected="a path"),
-    "vfs_extension_path": Option(types=(str, Path), expected="a path"),
-    "offline": Option(types=(bool,), expected="True or False", default=False),
-    "dbs": Option(
-        types=(list, tuple),
-        expected="a list of dictionaries such as [{'path': 'default'}]",
-        default=(),
-    ),
-    "vfs": Option(types=(dict,), expected=replicas.EXPECTED, default={}),
-    "vfs_eager": Option(types=(bool,), expected="True or False", default=False),
-}
 
 
 class AppSettings:
@@ -120,8 +62,7 @@ class AppSettings:
         """The databases to replicate, each entry a copy of its dictionary."""
         entries = self._read("dbs")
         for index, entry in enumerate(entries):
-            for problem in _entry_problems(index, entry):
-                raise ImproperlyConfigured(problem.message)
+            _refuse(database_problems(index, entry))
         return [dict(entry) for entry in entries]
 
     @property
@@ -148,13 +89,11 @@ class AppSettings:
 
     def _path(self, name: str) -> Path | None:
         value = self._read(name)
-        return None if value is None else _expanded(value)
+        return None if value is None else expanded(value)
 
     def _read(self, name: str) -> Any:
-        option = OPTIONS[name]
-        value = _dictionary().get(name, option.default)
-        for problem in _option_problems(name, value):
-            raise ImproperlyConfigured(problem.message)
+        value = _dictionary().get(name, OPTIONS[name].default)
+        _refuse(option_problems(name, value))
         return value
 
 
@@ -166,154 +105,20 @@ def problems() -> list[Problem]:
 
     Aliases are not looked up here: see ``django_litestream.databases``.
     """
-    try:
-        dictionary = _dictionary()
-    except ImproperlyConfigured as error:
-        return [Problem(id="E001", message=str(error), hint="Make it a dictionary.")]
-    found = [
-        problem
-        for name in OPTIONS
-        if name in dictionary
-        for problem in _option_problems(name, dictionary[name])
-    ]
-    if isinstance(entries := dictionary.get("dbs", ()), list | tuple):
-        for index, entry in enumerate(entries):
-            found.extend(_entry_problems(index, entry))
-    if isinstance(vfs := dictionary.get("vfs", {}), dict):
-        found.extend(replicas.problems(vfs))
-    found.extend(_socket_problems(dictionary.get("socket")))
-    found.extend(_problems_within(dictionary))
-    return found
+    return list(settings_validation.problems(_setting()))
 
 
 def _dictionary() -> dict[str, Any]:
-    value = getattr(settings, "LITESTREAM", {})
-    if not isinstance(value, dict):
-        raise ImproperlyConfigured(wrong_value(_WHERE, "a dictionary", value).message)
+    value: dict[str, Any] = _setting()
+    _refuse(type_problems(value))
     return value
 
 
-def _option_problems(name: str, value: Any) -> Iterator[Problem]:
-    option = OPTIONS[name]
-    if value is option.default:
-        return
-    if not isinstance(value, option.types) or (
-        Path in option.types and _expanded(value) is None
-    ):
-        yield wrong_value(at(_WHERE, name), option.expected, value)
+def _setting() -> Any:
+    return getattr(settings, "LITESTREAM", {})
 
 
-def _expanded(value: Any) -> Path | None:
-    """Return the path of a file that can be run or loaded, ``None`` if it is none."""
-    if not is_path(value) or not str(value).isprintable():
-        return None
-    try:
-        return Path(value).expanduser()
-    except RuntimeError:
-        # There is no such user.
-        return None
-
-
-def _entry_problems(index: int, entry: Any) -> Iterator[Problem]:
-    where = at(f"{_WHERE}['dbs']", index)
-
-    if not isinstance(entry, dict):
-        yield wrong_value(where, "a dictionary such as {'path': 'default'}", entry)
-        return
-    if not entry.get("path") and not entry.get("dir"):
-        expected = "a 'path' (a database alias or a path) or a 'dir'"
-        yield wrong(where, expected, names(entry))
-    for key in ("path", "dir"):
-        if entry.get(key) and not is_path(entry[key]):
-            yield wrong_value(at(where, key), "a database alias or a path", entry[key])
-    if entry.get("meta-path") and not is_path(entry["meta-path"]):
-        yield wrong_value(at(where, "meta-path"), "a path", entry["meta-path"])
-    yield from _text_problems(where, entry, ("pattern",))
-    if "replica" in entry:
-        yield from _replica_problems(at(where, "replica"), entry["replica"])
-    replicas = entry.get("replicas") or ()
-    if isinstance(replicas, list | tuple):
-        for number, replica in enumerate(replicas):
-            yield from _replica_problems(at(f"{where}['replicas']", number), replica)
-    else:
-        yield wrong(f"{where}['replicas']", "a list", str(type(replicas)))
-
-
-def _replica_problems(where: str, replica: Any) -> Iterator[Problem]:
-    if isinstance(replica, dict):
-        yield from _text_problems(where, replica, ("type", "url", "path"))
-        return
-    # The value may be a URL with a password in it.
-    expected = "a dictionary such as {'url': 's3://bucket/path'}"
-    yield wrong(where, expected, str(type(replica)))
-
-
-def _socket_problems(socket: Any) -> Iterator[Problem]:
-    where = f"{_WHERE}['socket']"
-    if socket is None:
-        return
-    if not isinstance(socket, dict):
-        expected = "a dictionary such as {'enabled': True, 'path': '...'}"
-        yield wrong_value(where, expected, socket)
-    elif "path" in socket and not is_path(socket["path"]):
-        yield wrong_value(at(where, "path"), "a path", socket["path"])
-
-
-def _text_problems(
-    where: str, dictionary: Mapping[Any, Any], keys: Iterable[str]
-) -> Iterator[Problem]:
-    for key in keys:
-        if not isinstance(value := dictionary.get(key), str | Path | Promise | None):
-            yield wrong_value(at(where, key), "text", value)
-
-
-def _problems_within(
-    value: Any, where: str = _WHERE, around: tuple[int, ...] = ()
-) -> Iterator[Problem]:
-    """Find what Litestream cannot be told, and keys that are misspelt.
-
-    ``around`` are the identities of what ``value`` is in.
-    """
-    if isinstance(value, str | Path) and not is_text(str(value)):
-        yield wrong_value(where, "text that UTF-8 can hold", value)
-    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER_BITS:
-        yield wrong_value(where, "a number that Litestream can read", value)
-    if not isinstance(value, Mapping | list | tuple):
-        return
-    if id(value) in around or len(around) == _DEEPEST:
-        yield wrong(where, f"what is not in itself, nor in {_DEEPEST} others")
-        return
-    around = (*around, id(value))
-    if not isinstance(value, Mapping):
-        for index, item in enumerate(value):
-            yield from _problems_within(item, at(where, index), around)
-        return
-    at_top = where == _WHERE
-    known = LITESTREAM_KEYS | OPTIONS.keys() if at_top else LITESTREAM_KEYS
-    for key, item in value.items():
-        if at_top and key == "vfs":
-            continue
-        if not isinstance(key, str):
-            yield Problem(
-                id="E002",
-                message=f"{where} has the key {shown(key)}, which is not a string.",
-                hint="Litestream's keys are strings.",
-            )
-        elif not is_text(key):
-            yield wrong_value(where, "keys that UTF-8 can hold", key)
-        elif key not in known and (meant := _meant(key, known)):
-            yield Problem(
-                id="E002",
-                message=f"{where} has the unknown key {shown(key)}: "
-                f"did you mean '{meant}'?",
-                hint="Litestream ignores keys that it does not know. If this one is "
-                "right, add 'litestream.E002' to SILENCED_SYSTEM_CHECKS.",
-            )
-        else:
-            yield from _problems_within(item, at(where, key), around)
-
-
-def _meant(key: str, known: frozenset[str]) -> str | None:
-    spellings = {name.replace("_", "-"): name for name in known}
-    close = get_close_matches(key.lower().replace("_", "-"), spellings, n=1, cutoff=0.8)
-    return spellings[close[0]] if close else None
+def _refuse(found: Iterable[Problem]) -> None:
+    """Raise ``ImproperlyConfigured`` for the first problem, if there is one."""
+    for problem in found:
+        raise ImproperlyConfigured(problem.message)
