@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.utils import OperationalError
 
 from django_litestream.db.backends.sqlite_vfs.compactions import (
@@ -103,12 +104,30 @@ def read_where_it_is_compacted_meanwhile(replica: Path) -> None:
         count_notes(ALIAS)
 
 
-def test_a_transaction_that_cannot_move_says_so(tmp_path: Path) -> None:
+def read_where_it_is_compacted_before_begin(replica: Path) -> None:
+    """Have it compacted after the backend has looked, and before SQLite begins."""
+
+    def compact_before(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql == "BEGIN":
+            compact(replica, leave=1)
+        return execute(sql, *rest)
+
+    with connections[ALIAS].execute_wrapper(compact_before), transaction.atomic(ALIAS):
+        count_notes(ALIAS)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [read_where_it_is_compacted_meanwhile, read_where_it_is_compacted_before_begin],
+)
+def test_a_transaction_that_cannot_move_says_so(
+    tmp_path: Path, read: Callable[[Path], None]
+) -> None:
     with with_two_commits_to_compact(tmp_path) as (world, worker):
         replica = world.replica_of("default")
         with pytest.raises(OperationalError, match=r"newer commits: run it again\.$"):
-            worker.call(read_where_it_is_compacted_meanwhile, replica)
-        worker.call(read_where_it_is_compacted_meanwhile, replica)
+            worker.call(read, replica)
+        worker.call(read, replica)
         assert worker.call(count_notes, ALIAS) == 3
 
 

@@ -67,7 +67,9 @@ class DatabaseWrapper(FollowingWrapper):
             return
         word = query.lstrip()[:7].upper()
         if word.startswith(_BEGIN):
-            # Whoever begins a transaction has looked at the connection's age.
+            # Whoever begins a transaction has looked at the connection's age, and
+            # nothing is read that could be read anew.
+            snapshots.is_checked = True
             return
         may_share = word.startswith(_READS)
         if may_share and not self._is_lost and snapshots.is_current:
@@ -175,7 +177,7 @@ class DatabaseWrapper(FollowingWrapper):
                 snapshots.look()
         super()._start_transaction_under_autocommit()  # type: ignore[misc]
         if snapshots is not None:
-            # By a BEGIN nothing is read yet.
+            # From here on what is read is to be checked.
             snapshots.is_checked = False
 
     def _suspect_anew(self) -> None:
