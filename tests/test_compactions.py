@@ -146,6 +146,18 @@ def test_what_is_compacted_is_looked_at_anew_once_it_changes(tmp_path: Path) -> 
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize(
+    ("written", "name"), [("a b", "a%20b"), ("a%20b", "a%20b"), ("ü", "%C3%BC")]
+)
+def test_what_is_compacted_is_looked_for_where_litestream_reads(
+    tmp_path: Path, written: str, name: str
+) -> None:
+    level = tmp_path / name / "ltx" / "1"
+    level.mkdir(parents=True)
+    (level / f"{1:016x}-{9:016x}.ltx").touch()
+    assert compactions(f"file://{tmp_path}/{written}").newest == 9
+
+
 def compact_in_storage(world: ReplicaWorld, seconds: int) -> Callable[[], int]:
     """Have the daemon compact to S3; return what tells the newest transaction there."""
     world.litestream["levels"] = [{"interval": f"{seconds}s"}]

@@ -13,9 +13,10 @@ import math
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ....errors import ListingFailed
 from ....txids import parse_txid
@@ -77,8 +78,8 @@ class InDirectory:
                 names = os.listdir(self._directory)
                 self._newest = max(map(_last_txid, names), default=0)
                 self._changed = changed
-        except (OSError, ValueError):
-            # No such directory, or nothing that can be the name of one.
+        except OSError:
+            # Nothing was compacted yet, or there is no such replica.
             return 0
         return self._newest
 
@@ -158,12 +159,12 @@ def compactions(url: str) -> Compactions:
 
 
 def _compactions(url: str) -> Compactions:
-    try:
+    # What is no URL can be listed no more than it can be opened.
+    with suppress(ValueError):
         parts = urlsplit(url)
-    except ValueError:
-        return InStorage(url)
-    if parts.scheme == "file":
-        return InDirectory(Path(unquote(parts.path)))
+        if parts.scheme == "file":
+            # Litestream's directory is named as the path is written in a URL.
+            return InDirectory(Path(quote(parts.path, safe="/%!$&'()*+,:;=@~")))
     return InStorage(url)
 
 
