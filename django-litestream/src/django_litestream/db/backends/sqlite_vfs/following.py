@@ -98,7 +98,7 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
     def put_back(self) -> None:
         """Leave the connection to whoever reads from the replica next.
 
-        Kept where it is in use, or of none.
+        One that is in use, is stale or reads a moment of the past is kept.
         """
         snapshots = self.snapshots
         if (
@@ -153,6 +153,10 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
         )
 
     def _replace_or_refuse(self, snapshots: Snapshots) -> None:
+        """Go on with another connection, or with this one as long as it may be read.
+
+        Raises ``OperationalError`` where it may not.
+        """
         replica = snapshots.replica
         opener = opener_of(replica)
         connect = self._connector(replica, self.get_connection_params())
