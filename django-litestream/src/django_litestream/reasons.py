@@ -77,7 +77,7 @@ _REMEDIES = tuple(
             "settings.LITESTREAM['dbs']; those within a NATS URL are not used.",
         ),
         (
-            r"ssh: unable to authenticate|webdav: .*: 401\b",
+            r"ssh: unable to authenticate|webdav: .* 401\b",
             "Correct the replica's user and password, or key.",
         ),
         (
