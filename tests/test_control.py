@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,12 @@ def test_the_real_daemon(project: Project) -> None:
     with project.replicating() as process:
         daemon = Daemon(project.socket)
         assert daemon.info() == Info(version="0.5.17", pid=process.pid)
-        assert daemon.databases() == (
-            ManagedDatabase(path=project.database, status="replicating", synced=True),
+        (database,) = daemon.databases()
+        assert datetime.fromisoformat(database.last_sync_at)
+        assert database == ManagedDatabase(
+            path=project.database,
+            status="replicating",
+            last_sync_at=database.last_sync_at,
         )
 
 

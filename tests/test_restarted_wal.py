@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from django_litestream import restarted_wal
+from django_litestream.control import Daemon
 from django_litestream.errors import ConfigurationError
-from django_litestream.restarted_wal import empty_if_restarted
+from django_litestream.restarted_wal import empty
 
-from .project import Project
+from .project import PATIENCE, Project, linux, stop, wait_until
 
 CHANGED = "changed while nothing replicated"
 
@@ -26,11 +28,15 @@ def kept_open(database: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def begin_wal_anew(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    connection.execute("INSERT INTO note (text) VALUES ('more')")
+
+
 def change(connection: sqlite3.Connection) -> None:
     """Commit a change, checkpoint it as SQLite does by itself, begin the WAL anew."""
     connection.execute("UPDATE note SET text = ? WHERE number = 5", (CHANGED,))
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    connection.execute("INSERT INTO note (text) VALUES ('more')")
+    begin_wal_anew(connection)
 
 
 def texts(database: Path) -> list[tuple[int, str]]:
@@ -126,17 +132,84 @@ def test_a_database_is_not_started_again_where_commits_were_passed_over(
     assert restored_texts(project) == there
 
 
+@pytest.fixture
+def hesitating(project: Project) -> Project:
+    """A project whose daemon opens a database some time after it has been told to."""
+    project.litestream["dbs"][0]["monitor-interval"] = "3s"
+    project.write_settings()
+    return project
+
+
+def replicate_some(project: Project, connection: sqlite3.Connection) -> None:
+    connection.executemany("INSERT INTO note (text) VALUES (?)", [("x" * 50,)] * 300)
+    assert project.run("verify").returncode == 0
+
+
+@linux
+def test_what_is_checkpointed_before_a_daemon_looks_is_restored(
+    hesitating: Project,
+) -> None:
+    with kept_open(hesitating.database) as connection:
+        with hesitating.replicating():
+            replicate_some(hesitating, connection)
+        connection.execute("UPDATE note SET text = ? WHERE number = 5", (CHANGED,))
+        daemon = subprocess.Popen(
+            hesitating.command("litestream", "replicate"), cwd=hesitating.directory
+        )
+        try:
+            executable = Path(f"/proc/{daemon.pid}/exe")
+            wait_until(lambda: executable.resolve().name == "litestream")
+            begin_wal_anew(connection)
+            wait_until(lambda: hesitating.run("verify").returncode == 0)
+        finally:
+            stop(daemon)
+        there = texts(hesitating.database)
+    restored = restored_texts(hesitating)
+    assert (5, CHANGED) in there
+    assert restored == there
+
+
+def test_what_is_checkpointed_before_a_start_has_its_effect_is_restored(
+    hesitating: Project,
+) -> None:
+    with kept_open(hesitating.database) as connection:
+        with hesitating.replicating():
+            replicate_some(hesitating, connection)
+            assert hesitating.run("stop", "default").returncode == 0
+            connection.execute("UPDATE note SET text = ? WHERE number = 5", (CHANGED,))
+            starter = subprocess.Popen(
+                hesitating.command("litestream", "start", "default"),
+                cwd=hesitating.directory,
+            )
+            try:
+                wait_until(lambda: status_of_one(hesitating) == "replicating")
+                begin_wal_anew(connection)
+            finally:
+                assert starter.wait(timeout=PATIENCE) == 0
+            wait_until(lambda: hesitating.run("verify").returncode == 0)
+        there = texts(hesitating.database)
+    assert restored_texts(hesitating) == there
+
+
+def status_of_one(project: Project) -> str:
+    (database,) = Daemon(project.socket).databases()
+    return database.status
+
+
+def salts(database: Path) -> bytes:
+    return database.with_name(f"{database.name}-wal").read_bytes()[16:24]
+
+
 def test_a_wal_that_goes_on_is_left_alone(project: Project) -> None:
     with kept_open(project.database) as connection:
         with project.replicating():
             connection.execute("INSERT INTO note (text) VALUES ('more')")
             assert project.run("verify").returncode == 0
         connection.execute("INSERT INTO note (text) VALUES ('meanwhile')")
-        before = wal_size(project.database)
-        empty_if_restarted(project.database)
-        assert wal_size(project.database) == before > 0
+        before = salts(project.database)
         with project.replicating():
             assert project.run("verify").returncode == 0
+            assert salts(project.database) == before
         there = texts(project.database)
     assert restored_texts(project) == there
 
@@ -145,7 +218,7 @@ def test_a_database_that_nothing_has_replicated_is_left_alone(project: Project) 
     with kept_open(project.database) as connection:
         connection.execute("INSERT INTO note (text) VALUES ('more')")
         before = wal_size(project.database)
-        empty_if_restarted(project.database)
+        empty(project.database)
         assert wal_size(project.database) == before > 0
 
 
@@ -161,7 +234,7 @@ def test_a_reader_that_does_not_end_is_told_of(
             reader.execute("SELECT * FROM note").fetchone()
             connection.execute("INSERT INTO note (text) VALUES ('more')")
             with pytest.raises(ConfigurationError, match="end that transaction"):
-                empty_if_restarted(project.database)
+                empty(project.database)
             reader.execute("ROLLBACK")
-        empty_if_restarted(project.database)
+        empty(project.database)
         assert wal_size(project.database) == 0

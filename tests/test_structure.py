@@ -39,6 +39,7 @@ LEVELS = (
         "txids",
         "vfs.bounded",
         "vfs.environment",
+        "wal_index",
     },
     # One thing each: a file, an alias, a text, a socket, a command line, a replica.
     {
@@ -124,6 +125,8 @@ DELAYED_IMPORTS = {
     ("locking", "fcntl"): "does not exist on Windows",
     ("locking", "msvcrt"): "exists only on Windows",
     ("private_files", "pwd"): "does not exist on Windows",
+    ("wal_index", "fcntl"): "does not exist on Windows",
+    ("wal_index", "resource"): "does not exist on Windows",
 }
 
 # Names for the type checker, which nobody imports when the program runs.

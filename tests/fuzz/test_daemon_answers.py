@@ -91,7 +91,7 @@ def is_what_was_asked_for(found: object) -> bool:
                 isinstance(one, ManagedDatabase)
                 and isinstance(one.path, Path)
                 and isinstance(one.status, str)
-                and isinstance(one.synced, bool)
+                and isinstance(one.last_sync_at, str)
                 for one in found
             )
         case _:

@@ -33,11 +33,15 @@ class Info:
 
 @dataclass(frozen=True, kw_only=True)
 class ManagedDatabase:
-    """A database of the daemon's; ``synced`` once it has been, since it started."""
+    """A database of the daemon's.
+
+    ``last_sync_at`` is when it was synced last since the daemon started, in Litestream's
+    words, and empty where it was not.
+    """
 
     path: Path
     status: str
-    synced: bool
+    last_sync_at: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +77,7 @@ class Daemon:
             ManagedDatabase(
                 path=Path(_field(entry, "path", str)),
                 status=_field(entry, "status", str),
-                synced="last_sync_at" in entry,
+                last_sync_at=_field({"last_sync_at": ""} | entry, "last_sync_at", str),
             )
             for entry in listed
         )

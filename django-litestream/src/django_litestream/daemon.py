@@ -5,22 +5,26 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from . import private_files, process
+from . import private_files, process, restarted_wal
 from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError, DaemonRunning
-from .restarted_wal import empty_if_restarted, refuse_if_restarted
 
 SYNC_IS_NOT_SAFE = (
     "After a sync over the control socket Litestream 0.5.17 may lose commits of a "
     "database that is being written to. It syncs by itself every second; `verify` "
     "waits for that."
 )
+
+# How long a database that is started is waited for, in seconds.
+_PATIENCE = 10.0
+_POLL_INTERVAL = 0.02
 
 _WAITING = f"{__package__}.wait_for_first_sync"
 
@@ -44,27 +48,60 @@ def alone(configuration: Configuration) -> Iterator[None]:
 
 
 def prepare(
-    configuration: Configuration | None, subcommand: str, words: Sequence[str]
+    configuration: Configuration | None, words: Sequence[str], *, becomes: bool
 ) -> None:
-    """Have Litestream see what was committed while it did not replicate.
+    """Have ``replicate`` see what was committed while Litestream did not run.
 
-    ``words`` are those of ``subcommand``, which may name databases; ``replicate``
-    without any opens those of ``configuration``, which is that of the settings, ``None``
-    where it does not count. Raises ``ConfigurationError``: see ``restarted_wal``.
+    ``words`` are its own, which may name databases; without any it opens those of
+    ``configuration``, which is that of the settings, ``None`` where it does not count.
+    ``becomes`` says whether this process becomes Litestream now. Raises
+    ``ConfigurationError``: see ``restarted_wal``.
     """
     metadata = _metadata(configuration) if configuration else {}
-    named = [path for path in map(Path, words) if path.is_file()]
-    match subcommand:
-        case "replicate":
-            # What is named may be the command of -exec and no database.
-            for path in dict.fromkeys([*named, *metadata]):
-                empty_if_restarted(path, metadata.get(path))
-        case "register":
-            for path in named:
-                empty_if_restarted(path, metadata.get(path))
-        case "start":
-            for path in named:
-                refuse_if_restarted(path, metadata.get(path))
+    make_whole = restarted_wal.hand_over if becomes else restarted_wal.empty
+    # What is named may be the command of -exec and no database.
+    for path in dict.fromkeys([*_files(words), *metadata]):
+        make_whole(path, metadata.get(path))
+
+
+def prepare_register(configuration: Configuration, words: Sequence[str]) -> None:
+    """Have the running daemon see all of the databases named, as ``prepare`` does."""
+    metadata = _metadata(configuration)
+    for path in _files(words):
+        restarted_wal.empty(path, metadata.get(path))
+
+
+@contextmanager
+def starting(
+    configuration: Configuration, words: Sequence[str], *, socket: Path
+) -> Iterator[None]:
+    """Have the daemon on ``socket`` go on in this block with the databases named.
+
+    Raises ``ConfigurationError``: see ``restarted_wal.going_on``.
+    """
+    metadata = _metadata(configuration)
+    paths = _files(words)
+    with ExitStack() as going_on:
+        for path in paths:
+            going_on.enter_context(restarted_wal.going_on(path, metadata.get(path)))
+        before = _last_syncs(socket, paths)
+        yield
+        # Litestream opens a database some time after it has said that it does.
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline and _last_syncs(socket, paths) == before:
+            time.sleep(_POLL_INTERVAL)
+
+
+def _last_syncs(socket: Path, paths: Sequence[Path]) -> list[str]:
+    try:
+        listed = Daemon(socket).databases()
+    except DaemonError:
+        return []
+    return [one.last_sync_at for one in listed if one.path in paths]
+
+
+def _files(words: Sequence[str]) -> list[Path]:
+    return [path for path in map(Path, words) if path.is_file()]
 
 
 def _metadata(configuration: Configuration) -> dict[Path, Path | None]:

@@ -10,11 +10,14 @@ has it take a snapshot, which holds everything.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from . import wal_index
 from .errors import ConfigurationError
 
 # How long readers are waited for, and how long at a time, as writers wait with them.
@@ -28,16 +31,31 @@ _WAL_SALTS = slice(16, 24)
 _LTX_SALTS = slice(64, 72)
 
 
-def empty_if_restarted(database: Path, metadata: Path | None = None) -> None:
-    """Empty the WAL of ``database`` if it is another than Litestream has read.
+def hand_over(database: Path, metadata: Path | None = None) -> None:
+    """Have Litestream see all commits of ``database``, if this process becomes it now.
 
-    To be called before Litestream opens the database. ``metadata`` is the directory of
-    what Litestream keeps of it, beside it by default. Waits for transactions that read,
+    ``metadata`` is the directory of what Litestream keeps of the database, beside it by
+    default. The WAL that Litestream has read is kept from being begun anew from now on
+    until Litestream does so itself; another one is emptied. Where it cannot be kept it is
+    emptied too, at the price of a snapshot. Raises what ``empty`` does.
+    """
+    held = wal_index.hold(database)
+    if held is not None:
+        if _known_salts(database, metadata) == _read(_wal(database), _WAL_SALTS):
+            return
+        os.close(held)
+    empty(database, metadata)
+
+
+def empty(database: Path, metadata: Path | None = None) -> None:
+    """Empty the WAL of ``database`` if Litestream has replicated that before.
+
+    To be called before Litestream opens the database. Waits for transactions that read,
     and raises ``ConfigurationError`` where one of them does not end, or where the
     database cannot be written to.
     """
-    salts = _read(_wal(database), _WAL_SALTS)
-    if not salts or _known_salts(database, metadata) in (None, salts):
+    has_frames = bool(_read(_wal(database), _WAL_SALTS))
+    if not has_frames or _known_salts(database, metadata) is None:
         return
     try:
         emptied = _empty(database)
@@ -55,19 +73,26 @@ def empty_if_restarted(database: Path, metadata: Path | None = None) -> None:
         )
 
 
-def refuse_if_restarted(database: Path, metadata: Path | None = None) -> None:
-    """Raise ``ConfigurationError`` where a daemon that knows ``database`` must not go on.
+@contextmanager
+def going_on(database: Path, metadata: Path | None = None) -> Iterator[None]:
+    """Have a running daemon start with ``database`` in this block, and pass nothing over.
 
-    To be called before a running daemon starts with it again. It takes a WAL that is
-    empty for one that it has emptied itself, so nothing but its end helps.
+    Raises ``ConfigurationError`` where it would: it takes a WAL that is empty for one
+    that it has emptied itself, so nothing but its end helps.
     """
-    known = _known_salts(database, metadata)
-    if known is not None and known != _read(_wal(database), _WAL_SALTS):
-        raise ConfigurationError(
-            f"The WAL of {database} was begun anew while the daemon did not replicate "
-            "it, and `start` would pass over commits: restart `manage.py litestream "
-            "replicate` instead."
-        )
+    held = wal_index.hold(database)
+    try:
+        known = _known_salts(database, metadata)
+        if known is not None and known != _read(_wal(database), _WAL_SALTS):
+            raise ConfigurationError(
+                f"The WAL of {database} was begun anew while the daemon did not "
+                "replicate it, and `start` would pass over commits: restart `manage.py "
+                "litestream replicate` instead."
+            )
+        yield
+    finally:
+        if held is not None:
+            os.close(held)
 
 
 def _wal(database: Path) -> Path:

@@ -46,7 +46,7 @@ def main(socket: str, *command: str) -> None:
 def _has_synced(socket: Path) -> bool:
     try:
         return all(
-            database.synced
+            database.last_sync_at
             for database in Daemon(socket, timeout=_PATIENCE).databases()
             if database.path.exists()
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
 from ... import config, daemon, databases, install, process, replica_status
 from ...artifacts import LITESTREAM_VERSION
@@ -96,28 +97,38 @@ class Command(BaseCommand):
             case "replicate" if configuration:
                 with daemon.alone(configuration):
                     arguments = daemon.with_first_sync(configuration, arguments)
-                    self._replicate(litestream, arguments)
+                    self._replicate(litestream, arguments, options)
             case "replicate":
-                self._replicate(litestream, arguments)
+                self._replicate(litestream, arguments, options)
+            case "register":
+                daemon.prepare_register(config.build(), arguments[1:])
+                self._run(litestream, arguments, options)
+            case "start":
+                socket = Path(options["socket"] or socket_for("start"))
+                with daemon.starting(config.build(), arguments[1:], socket=socket):
+                    self._run(litestream, arguments, options)
             case _:
-                if subcommand in {"register", "start"}:
-                    daemon.prepare(config.build(), subcommand, arguments[1:])
-                self._run(litestream, arguments, as_json=bool(options.get("json")))
+                self._run(litestream, arguments, options)
         if subcommand == "sync":
             self._warn(daemon.SYNC_IS_NOT_SAFE)
 
-    def _replicate(self, litestream: Litestream, arguments: list[str]) -> None:
-        daemon.prepare(litestream.configuration, "replicate", arguments[1:])
-        if self._from_shell and process.CAN_BECOME:
+    def _replicate(
+        self, litestream: Litestream, arguments: list[str], options: dict[str, Any]
+    ) -> None:
+        becomes = self._from_shell and process.CAN_BECOME
+        if becomes:
+            connections.close_all()
+        daemon.prepare(litestream.configuration, arguments[1:], becomes=becomes)
+        if becomes:
             litestream.become(arguments)
-        self._run(litestream, arguments)
+        self._run(litestream, arguments, options)
 
     def _run(
-        self, litestream: Litestream, arguments: list[str], *, as_json: bool = False
+        self, litestream: Litestream, arguments: list[str], options: dict[str, Any]
     ) -> None:
         out: Show = partial(self.stdout.write, ending="")
         err: Show = partial(self.stderr.write, style_func=str, ending="")
-        if as_json:
+        if options.get("json"):
             out = _without_log(out, err)
         litestream.run(arguments, out=out, err=err)
 

@@ -1,0 +1,67 @@
+"""The lock in a database's wal-index that keeps SQLite from beginning the WAL anew.
+
+A writer that would begin it anew, and a checkpoint that would empty it, first take all
+of the locks that readers have (https://www.sqlite.org/walformat.html#locks). They are
+locks of a process, which has them still when it has become another program.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
+    import resource
+
+# The last of the readers' locks: SQLite gives readers the first that is free.
+_READER_LOCK = 127
+
+# What else a process opens before it becomes Litestream, which raises its own limit.
+_SPARE_DESCRIPTORS = 64
+
+
+def hold(database: Path) -> int | None:
+    """Keep the WAL of ``database`` from being begun anew while a descriptor is open.
+
+    Returns the descriptor, which goes to the program that this process becomes. ``None``
+    where the lock cannot be had or kept: where nobody has the database open, or this
+    process has it open itself, as what closes one descriptor of a file lets go of all
+    locks that its process has on it.
+    """
+    if sys.platform == "win32":
+        return None
+    index = database.with_name(f"{database.name}-shm")
+    _raise_limit()
+    try:
+        held = os.open(index, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        if _is_opened_once(held):
+            fcntl.lockf(held, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _READER_LOCK)
+            os.set_inheritable(held, True)
+            return held
+    except OSError:
+        pass
+    os.close(held)
+    return None
+
+
+if sys.platform != "win32":
+
+    def _is_opened_once(descriptor: int) -> bool:
+        status = os.fstat(descriptor)
+        count = 0
+        for name in os.listdir("/dev/fd"):
+            # That of the listing itself is closed by now.
+            with suppress(OSError):
+                count += os.path.samestat(os.fstat(int(name)), status)
+        return count == 1
+
+    def _raise_limit() -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft - len(os.listdir("/dev/fd")) < _SPARE_DESCRIPTORS and soft < hard:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
