@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from django_litestream import databases
 from django_litestream.databases import Database
 from django_litestream.errors import NotASQLiteFile, UnknownDatabase
 
+from .project import PATIENCE
 from .settings import DIRECTORY
 
 
@@ -160,3 +163,17 @@ def test_the_journal_mode_is_read_from_the_header(tmp_path: Path) -> None:
         assert databases.is_wal(path) is False
         connection.execute("PRAGMA journal_mode=WAL")
         assert databases.is_wal(path) is True
+
+
+def test_a_look_at_the_header_leaves_connections_their_locks(tmp_path: Path) -> None:
+    """Without them the next process to close the database removes its WAL."""
+    path = tmp_path / "db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE t (x)")
+        assert databases.is_wal(path) is True
+        elsewhere = (
+            f"import sqlite3; sqlite3.connect({str(path)!r}).execute('SELECT * FROM t')"
+        )
+        subprocess.run([sys.executable, "-c", elsewhere], timeout=PATIENCE, check=True)
+        assert path.with_name("db-wal").exists()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -152,13 +153,30 @@ def is_wal(path: Path) -> bool | None:
     (https://sqlite.org/fileformat2.html#the_database_header).
     """
     try:
-        with path.open("rb") as file:
-            header = file.read(20)
+        header = _first_bytes(path, 20)
     except OSError:
         return None
     if not header.startswith(b"SQLite format 3\0"):
         return None
     return header[18:20] == b"\x02\x02"
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    """Read the beginning of a database, and leave the locks on it as they are.
+
+    To close a file takes from this process all locks that it has on it, those of
+    SQLite's connections too: another process would then remove the WAL under them
+    (https://www.sqlite.org/howtocorrupt.html). So what is open here is not opened again.
+    """
+    if os.path.isdir("/dev/fd"):
+        status = path.stat()
+        for name in os.listdir("/dev/fd"):
+            # That of the listing itself is closed by now, and some cannot be read.
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(int(name)), status):
+                    return os.pread(int(name), count, 0)
+    with path.open("rb") as file:
+        return file.read(count)
 
 
 def connect(
