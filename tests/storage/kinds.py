@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..s3_server import ACCESS_KEY, SECRET_KEY
+from . import npm
 from .servers import (
     PASSWORD,
     S3,
     USER,
+    Azurite,
     Directory,
     FakeGcs,
     Killable,
@@ -90,6 +93,11 @@ class Kind(ABC):
     def server(self) -> Killable:
         """The server, which is not yet started."""
 
+    @contextmanager
+    def way(self) -> Iterator[None]:
+        """Have run for the block what clients need to reach the server."""
+        yield
+
     @classmethod
     def why_not(cls) -> str:
         """Return why the kind cannot be had on this machine, if it cannot."""
@@ -138,6 +146,58 @@ class S3Kind(Kind):
         self, path: str, credentials: Credentials, container: str = CONTAINER
     ) -> str:
         return self.server.url(path, container)
+
+
+class AzureKind(Kind):
+    """Settings name the server's address, but a URL only the host that Azure has."""
+
+    name = "abs"
+    credentials: ClassVar[Credentials] = {"account-key": Azurite.KEY}
+    wrong_credentials: ClassVar[Credentials] = {
+        "account-key": "V3JvbmdLZXlPZlRoZVRlc3RzMDE="
+    }
+    variables: ClassVar[Mapping[str, str]] = {
+        "account-key": "LITESTREAM_AZURE_ACCOUNT_KEY"
+    }
+    _proxy_url: str = ""
+
+    @cached_property
+    def server(self) -> Azurite:
+        return Azurite(
+            self.directory, public_port=self.public_port, container=CONTAINER
+        )
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "HTTPS_PROXY": self._proxy_url,
+            "SSL_CERT_FILE": str(self.server.certificate),
+        }
+
+    def replica(self, path: str, container: str = CONTAINER) -> dict[str, Any]:
+        return {
+            "type": "abs",
+            "account-name": Azurite.ACCOUNT,
+            "bucket": container,
+            "path": path,
+            "endpoint": self.server.endpoint,
+        }
+
+    def url(
+        self, path: str, credentials: Credentials, container: str = CONTAINER
+    ) -> str:
+        return f"abs://{Azurite.ACCOUNT}@{container}/{path}"
+
+    @contextmanager
+    def way(self) -> Iterator[None]:
+        with self.server.proxied() as self._proxy_url:
+            yield
+
+    @classmethod
+    def why_not(cls) -> str:
+        if shutil.which("openssl") is None:
+            return "there is no openssl on this machine"
+        return npm.why_not()
 
 
 class GcsKind(Kind):
@@ -262,7 +322,15 @@ class NatsKind(Kind):
 
 KINDS: dict[str, type[Kind]] = {
     kind.name: kind
-    for kind in (FileKind, S3Kind, GcsKind, SftpKind, NatsKind, WebdavKind)
+    for kind in (
+        FileKind,
+        S3Kind,
+        AzureKind,
+        GcsKind,
+        SftpKind,
+        NatsKind,
+        WebdavKind,
+    )
 }
 
 
@@ -270,8 +338,9 @@ KINDS: dict[str, type[Kind]] = {
 def running(name: str, directory: Path, public_port: int = 0) -> Iterator[Kind]:
     """Have the server of a kind run for the block."""
     kind = KINDS[name](directory, public_port)
-    kind.server.start()
-    try:
-        yield kind
-    finally:
-        kind.server.stop()
+    with kind.way():
+        kind.server.start()
+        try:
+            yield kind
+        finally:
+            kind.server.stop()

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
+import http.client
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
+from ..forward_proxy import Proxy, proxying
 from ..project import PATIENCE, stop, wait_until
 from ..s3_server import S3Server, free_port
+from . import npm
 
 USER = "user"
 PASSWORD = "PasswordOfTheTests1"
@@ -208,3 +219,109 @@ class Nats(Server):
             await connection.jetstream().create_object_store(name)
         finally:
             await connection.close()
+
+
+@dataclass
+class Azurite(Server):
+    """Microsoft's own server for tests of Azure Blob Storage; it checks signatures.
+
+    It speaks TLS, by a certificate that vouches for itself. Its clients find it at its
+    address, where the account's name is in the path, or, where it is ``proxied``, as the
+    host that Azure has for the account.
+    """
+
+    container: str = field(kw_only=True)
+    _proxy: Proxy | None = None
+
+    # What Azurite's documentation names.
+    ACCOUNT: ClassVar[str] = "devstoreaccount1"
+    KEY: ClassVar[str] = (
+        "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/"
+        "K1SZFPTOtr/KBHBeksoGMGw=="
+    )
+    HOST: ClassVar[str] = f"{ACCOUNT}.blob.core.windows.net"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = f"subjectAltName=IP:127.0.0.1,DNS:{self.HOST}"
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"),
+                *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-addext", names),
+                *("-subj", f"/CN={self.HOST}"),
+                *("-keyout", self._key, "-out", self.certificate),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+
+    @property
+    def endpoint(self) -> str:
+        return f"https://{self.address}/{self.ACCOUNT}"
+
+    @property
+    def certificate(self) -> Path:
+        return self.directory.with_name(f"{self.directory.name}.pem")
+
+    @property
+    def _key(self) -> Path:
+        return self.certificate.with_suffix(".key")
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            npm.installed("azurite", "3.35.0", "azurite-blob"),
+            *("--blobHost", "127.0.0.1", "--blobPort", str(self.port)),
+            *("--cert", self.certificate, "--key", self._key),
+            *("--location", self.directory),
+            *("--disableTelemetry", "--silent", "--skipApiVersionCheck"),
+        ]
+
+    def start(self) -> None:
+        super().start()
+        self._create_container()
+        if self._proxy:
+            self._proxy.refusal = None
+
+    def stop(self) -> None:
+        if self._proxy:
+            self._proxy.refusal = HTTPStatus.BAD_GATEWAY
+        super().stop()
+
+    @contextmanager
+    def proxied(self) -> Iterator[str]:
+        """Have a proxy run that leads Azure's host to this server; give its URL."""
+        with proxying() as self._proxy:
+            self._proxy.ports = {self.HOST: self.public_port}
+            yield self._proxy.url
+
+    def _create_container(self) -> None:
+        """Make the container, if it is not there yet."""
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1",
+            self.port,
+            timeout=PATIENCE,
+            context=ssl.create_default_context(cafile=self.certificate),
+        )
+        path = f"/{self.ACCOUNT}/{self.container}"
+        headers = {
+            "x-ms-date": formatdate(usegmt=True),
+            "x-ms-version": "2023-11-03",
+        }
+        signed = "\n".join(
+            [
+                # Of the headers that HTTP has there are none.
+                *("PUT", *[""] * 11),
+                *(f"{name}:{value}" for name, value in headers.items()),
+                *(f"/{self.ACCOUNT}{path}", "restype:container"),
+            ]
+        )
+        key = base64.b64decode(self.KEY)
+        digest = hmac.digest(key, signed.encode(), hashlib.sha256)
+        headers["Authorization"] = (
+            f"SharedKey {self.ACCOUNT}:{base64.b64encode(digest).decode()}"
+        )
+        connection.request("PUT", f"{path}?restype=container", headers=headers)
+        answer = connection.getresponse()
+        assert answer.status in (201, 409), answer.read()
+        connection.close()
