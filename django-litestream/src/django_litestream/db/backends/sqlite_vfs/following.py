@@ -174,7 +174,7 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
             return False
         self._replacement = connection
         # The one before is not closed: a result is read to its end.
-        self.connection = None
+        self.connection = self.snapshots = None
         self.connect()
         return True
 
