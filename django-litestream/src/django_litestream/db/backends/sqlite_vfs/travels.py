@@ -20,6 +20,11 @@ class Traveller(Protocol):
 
 
 class _Travels:
+    """The time travels that are going on, by their aliases.
+
+    An alias has a connection in each thread that uses it; all are left with it.
+    """
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wrappers: dict[str, WeakSet[Traveller]] = {}
@@ -49,9 +54,15 @@ class _Travels:
         self._forget_those_over()
         with self._lock:
             self._wrappers.get(wrapper.alias, WeakSet()).add(wrapper)
-        self._of_thread.__dict__.setdefault("aliases", set()).add(wrapper.alias)
+        self._aliases_of_thread.add(wrapper.alias)
+
+    @property
+    def _aliases_of_thread(self) -> set[str]:
+        aliases: set[str] = self._of_thread.__dict__.setdefault("aliases", set())
+        return aliases
 
     def _publish(self, settings: dict[str, Any]) -> None:
+        # Django has it cached there.
         connections.__dict__["settings"] = settings
 
     def _forget_those_over(self) -> None:
@@ -59,7 +70,7 @@ class _Travels:
 
         Django keeps them where no other thread can reach them.
         """
-        aliases: set[str] = self._of_thread.__dict__.setdefault("aliases", set())
+        aliases = self._aliases_of_thread
         for alias in [one for one in aliases if one not in self._wrappers]:
             aliases.discard(alias)
             with suppress(AttributeError):
