@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -404,18 +405,20 @@ class World:
     def _missing(self, restored: Path, committed: Row) -> list[str]:
         with closing(sqlite3.connect(restored)) as copy:
             found = ledger.newest(copy)
-            marked = _mark(copy)
+            marked, rest = _mark(copy), _rest(copy)
         missing = []
         if found.number < committed.number:
             missing.append(f"Row {committed} was committed; {found} is the newest.")
         try:
             uri = f"{self.database.as_uri()}?mode=rw"
             with closing(sqlite3.connect(uri, uri=True)) as original:
-                expected = _mark(original)
+                expected, whole = _mark(original), _rest(original)
         except sqlite3.Error as error:
             return [*missing, f"The database itself cannot be read: {error}"]
         if marked != expected:
             missing.append(f"The mark {expected} was committed; {marked} is there.")
+        if rest != whole:
+            missing.append(f"Other tables are {rest}; {whole} was committed.")
         return missing
 
 
@@ -424,6 +427,18 @@ def _mark(connection: sqlite3.Connection) -> Any:
         return connection.execute(f"SELECT token FROM {marks.TABLE}").fetchone()
     except sqlite3.OperationalError:
         return None
+
+
+def _rest(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return what stands for all rows of each table that has no journal."""
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    return {
+        name: sha256(
+            repr(connection.execute(f"SELECT * FROM {name}").fetchall()).encode()
+        ).hexdigest()
+        for (name,) in tables.fetchall()
+        if name not in ("ledger", "tally") and not name.startswith("_litestream")
+    }
 
 
 @contextmanager
