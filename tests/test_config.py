@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import string
 import subprocess
 from io import StringIO
@@ -157,6 +158,31 @@ def test_one_file_named_in_two_ways_is_refused() -> None:
         build([{"path": "default"}, {"path": DIRECTORY / "linked-to/../db.sqlite3"}])
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("a#b.db", "#"), ("what?.db", "?"), ("d%41b.db", "%41"), ("c#/plain.db", "#")],
+)
+def test_what_litestream_takes_for_another_file_is_refused(
+    name: str, found: str, tmp_path: Path
+) -> None:
+    refused = re.escape(f"{tmp_path / name} has a '{found}' in it")
+    with pytest.raises(ConfigurationError, match=refused):
+        build([{"path": tmp_path / name}])
+    with pytest.raises(ConfigurationError, match=re.escape(f"has a '{found}'")):
+        build([{"dir": tmp_path / name, "pattern": "*", "replica": FILE}])
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"SQLite format 3\0")
+    whole = build([{"dir": tmp_path, "pattern": "**/*.db", "replica": FILE}])
+    with pytest.raises(ConfigurationError, match=refused):
+        whole.directory_files()
+
+
+@pytest.mark.parametrize("name", ["100%.db", "a b&c=+.db", "50%!.db"])
+def test_a_name_that_is_itself_in_a_uri_is_taken(name: str, tmp_path: Path) -> None:
+    assert build([{"path": tmp_path / name}]).databases[0].path == tmp_path / name
+
+
 def test_an_alias_that_does_not_exist() -> None:
     with pytest.raises(UnknownDatabase, match="did you mean 'default'"):
         build([{"path": "defaul"}])
@@ -298,8 +324,9 @@ values = st.recursive(
     ),
     max_leaves=8,
 )
+# Without what Litestream would take for another file: refused, see above.
 file_names = texts.filter(lambda name: name not in {".", ".."}).map(
-    lambda name: name.replace("/", "_")
+    lambda name: re.sub("[/?#%]", "_", name)
 )
 places = st.one_of(
     file_names.map(lambda name: f"/srv/{name}"),
@@ -373,7 +400,7 @@ def test_expansion_changes_nothing_but_references(text: str) -> None:
 
 def test_litestream_itself_reads_the_text_as_it_was_meant(tmp_path: Path) -> None:
     """Through Go's own YAML and expansion, with and without ``-no-expand-env``."""
-    name = "d$HOME ${HOME} $$ é ☃ 😀 'q' \"q\" \\ #: - {a} [b] &c *d !e %f @g `h` ~"
+    name = "d$HOME ${HOME} $$ é ☃ 😀 'q' \"q\" \\ : - {a} [b] &c *d !e %f @g `h` ~"
     database = tmp_path / name
     database.touch()
     configuration = build([{"path": database, "replica": FILE}])

@@ -222,6 +222,57 @@ def test_a_database_that_nothing_has_replicated_is_left_alone(project: Project) 
         assert wal_size(project.database) == before > 0
 
 
+def lose(database: Path) -> None:
+    database.unlink()
+
+
+def damage(database: Path) -> None:
+    database.write_bytes(b"no database" * 1000)
+
+
+@pytest.mark.parametrize("harm", [lose, damage])
+def test_a_database_that_is_no_more_keeps_no_other_from_its_backup(
+    harm: Callable[[Path], None], tmp_path: Path
+) -> None:
+    directory = tmp_path / "project"
+    other = directory / "other.sqlite3"
+    project = Project(
+        directory,
+        databases={
+            "default": Project.sqlite(directory / "db.sqlite3"),
+            "other": Project.sqlite(other),
+        },
+        litestream={
+            "dbs": [
+                Project.entry("default", directory / "replica"),
+                Project.entry("other", directory / "other-replica"),
+            ]
+        },
+    )
+    project.create_database()
+    try:
+        with kept_open(project.database) as connection:
+            with closing(sqlite3.connect(other)) as created:
+                created.execute("PRAGMA journal_mode=WAL")
+                created.execute("CREATE TABLE note (number)")
+            with project.replicating():
+                assert project.run("verify").returncode == 0
+            change(connection)
+            harm(project.database)
+            daemon = subprocess.Popen(
+                project.command("litestream", "replicate"), cwd=project.directory
+            )
+            try:
+                wait_until(lambda: project.run("verify", "other").returncode == 0)
+                damaged = project.run("verify", "default")
+            finally:
+                stop(daemon)
+            assert damaged.returncode == 2
+            assert "restore it" in damaged.stderr
+    finally:
+        project.remove_private_files()
+
+
 def test_a_reader_that_does_not_end_is_told_of(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

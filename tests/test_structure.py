@@ -27,6 +27,7 @@ LEVELS = (
         "db.backends.sqlite_vfs",
         "db.backends.sqlite_vfs.features",
         "db.backends.sqlite_vfs.travels",
+        "descriptors",
         "errors",
         "log_lines",
         "marks",
@@ -39,7 +40,6 @@ LEVELS = (
         "txids",
         "vfs.bounded",
         "vfs.environment",
-        "wal_index",
     },
     # One thing each: a file, an alias, a text, a socket, a command line, a replica.
     {
@@ -51,8 +51,8 @@ LEVELS = (
         "locking",
         "redaction",
         "replicas",
-        "restarted_wal",
         "tar_gz",
+        "wal_index",
         "vfs.forks",
         "vfs.standard_output",
         "writing",
@@ -66,6 +66,7 @@ LEVELS = (
         "db.backends.sqlite_vfs.reasons",
         "placement",
         "private_files",
+        "restarted_wal",
         "restoring",
         "settings_validation",
         "sync",

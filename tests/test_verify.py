@@ -23,6 +23,7 @@ from django.test import override_settings
 from django_litestream import marks
 
 from .project import PATIENCE, Project, count_rows, linux, stop, wait_until
+from .test_placement import mounted
 
 GOOD, BAD, UNCHECKED = 0, 1, 2
 
@@ -424,6 +425,26 @@ def test_a_sound_backup_that_lacks_a_change_is_bad(project: Project) -> None:
     assert project.run("replicate", "-once", "-force-snapshot").returncode == 0
     with project.replicating():
         assert project.run("verify").returncode == GOOD
+
+
+@linux
+def test_a_disk_too_small_for_what_is_in_the_wal_is_unchecked(
+    project: Project, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    project.environ["TMPDIR"] = str(small)
+    with (
+        mounted(small, "size=2m"),
+        project.replicating(),
+        closing(sqlite3.connect(project.database, isolation_level=None)) as reader,
+    ):
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM note").fetchone()
+        project.insert(100_000)
+        assert project.database.stat().st_size < 1 << 20
+        verified = project.run("verify")
+        assert verified.returncode == 2
+        assert "point TMPDIR at a larger disk" in verified.stderr
 
 
 def test_without_a_daemon_to_ask_nothing_is_compared(project: Project) -> None:

@@ -32,8 +32,8 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
     ``environ`` decides which variables generated replicas refer to. Raises
     ``ImproperlyConfigured`` for a value of a wrong type, ``UnknownDatabase`` for
     an alias that does not exist, ``NotASQLiteFile`` for a database in memory,
-    ``ConfigurationError`` where nothing is left to replicate or two entries
-    would share one replica.
+    ``ConfigurationError`` where nothing is left to replicate, two entries would share
+    one replica, or Litestream would open another file.
     """
     for problem in conf.problems():
         if f"litestream.{problem.id}" not in settings.SILENCED_SYSTEM_CHECKS:
@@ -61,6 +61,7 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
             path, label = database.path, database.label
             entry["path"] = str(path)
             found.append(database)
+        databases.refuse_misread(path)
         if "replica" not in entry and "replicas" not in entry:
             entry["replica"] = _s3_replica(path, environ)
         _refuse_sharing(entries, entry, label)

@@ -81,9 +81,10 @@ class Configuration:
     def directory_files(self) -> list[Database]:
         """Return the databases that are in the directories now.
 
-        Raises ``ConfigurationError`` for a pattern that no file can be found by.
+        Raises ``ConfigurationError`` for a pattern that no file can be found by, and
+        for a file that Litestream would take for another one.
         """
-        return [
+        found = [
             Database(path=path)
             for path in dict.fromkeys(
                 path
@@ -93,6 +94,9 @@ class Configuration:
             )
             if databases.is_wal(path) is not None
         ]
+        for database in found:
+            databases.refuse_misread(database.path)
+        return found
 
     def naming(self, database: Database) -> Configuration:
         """Return a configuration in which ``database`` has an entry of its own.

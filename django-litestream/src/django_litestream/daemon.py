@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from . import private_files, process, restarted_wal
+from . import databases, private_files, process, restarted_wal
 from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError, DaemonRunning
@@ -59,15 +59,14 @@ def prepare(
     """
     metadata = _metadata(configuration) if configuration else {}
     make_whole = restarted_wal.hand_over if becomes else restarted_wal.empty
-    # What is named may be the command of -exec and no database.
-    for path in dict.fromkeys([*_files(words), *metadata]):
+    for path in dict.fromkeys([*_databases(words), *metadata]):
         make_whole(path, metadata.get(path))
 
 
 def prepare_register(configuration: Configuration, words: Sequence[str]) -> None:
     """Have the running daemon see all of the databases named, as ``prepare`` does."""
     metadata = _metadata(configuration)
-    for path in _files(words):
+    for path in _databases(words):
         restarted_wal.empty(path, metadata.get(path))
 
 
@@ -80,7 +79,7 @@ def starting(
     Raises ``ConfigurationError``: see ``restarted_wal.going_on``.
     """
     metadata = _metadata(configuration)
-    paths = _files(words)
+    paths = _databases(words)
     with ExitStack() as going_on:
         for path in paths:
             going_on.enter_context(restarted_wal.going_on(path, metadata.get(path)))
@@ -100,8 +99,16 @@ def _last_syncs(socket: Path, paths: Sequence[Path]) -> list[str]:
     return [one.last_sync_at for one in listed if one.path in paths]
 
 
-def _files(words: Sequence[str]) -> list[Path]:
-    return [path for path in map(Path, words) if path.is_file()]
+def _databases(words: Sequence[str]) -> list[Path]:
+    """Return the databases among the words of a subcommand.
+
+    Raises ``ConfigurationError`` for one that Litestream would take for another.
+    """
+    # What -exec runs may be named by a word, too.
+    found = [path for path in map(Path, words) if databases.is_wal(path) is not None]
+    for path in found:
+        databases.refuse_misread(path)
+    return found
 
 
 def _metadata(configuration: Configuration) -> dict[Path, Path | None]:

@@ -6,6 +6,8 @@ The only place that reads ``settings.DATABASES``.
 from __future__ import annotations
 
 import os
+import re
+import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +21,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
 
-from .errors import NotASQLiteFile, UnknownDatabase
+from .descriptors import descriptors_of
+from .errors import ConfigurationError, NotASQLiteFile, UnknownDatabase
 from .settings_problems import in_line, is_path, quoted, wrong_value
 
 _SERVER_ENGINES = frozenset(
@@ -33,6 +36,11 @@ _SERVER_ENGINES = frozenset(
         ("contrib.gis.db.backends", "oracle"),
     )
 )
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+# What is no part of a file's name in a URI, or stands for something else there.
+_NOT_ITSELF_IN_A_URI = re.compile(r"[?#]|%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +154,19 @@ def absolute(path: str | os.PathLike[str]) -> Path:
         ) from error
 
 
+def refuse_misread(path: Path) -> None:
+    """Raise ``ConfigurationError`` where Litestream would open another file.
+
+    Litestream 0.5.17 puts a path into a URI as it is. It would make its tables in a
+    file that is not meant, and keep no lock on the one that is.
+    """
+    if found := _NOT_ITSELF_IN_A_URI.search(os.fspath(path)):
+        raise ConfigurationError(
+            f"{in_line(str(path))} has a '{found[0]}' in it, for which Litestream would "
+            "open another file: give the file, or its directory, another name."
+        )
+
+
 def is_wal(path: Path) -> bool | None:
     """Whether a database file is in WAL mode; ``None`` where there is none to read.
 
@@ -168,15 +189,27 @@ def _first_bytes(path: Path, count: int) -> bytes:
     SQLite's connections too: another process would then remove the WAL under them
     (https://www.sqlite.org/howtocorrupt.html). So what is open here is not opened again.
     """
-    if os.path.isdir("/dev/fd"):
-        status = path.stat()
-        for name in os.listdir("/dev/fd"):
-            # That of the listing itself is closed by now, and some cannot be read.
-            with suppress(OSError):
-                if os.path.samestat(os.fstat(int(name)), status):
-                    return os.pread(int(name), count, 0)
+    for descriptor in descriptors_of(path.stat()):
+        # Some cannot be read.
+        with suppress(OSError):
+            return os.pread(descriptor, count, 0)
     with path.open("rb") as file:
         return file.read(count)
+
+
+def size(path: Path) -> int:
+    """Return how many bytes a database has at most when its WAL is in it."""
+    wal = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    """Whether an error of SQLite's says that a file is none of its, or is not whole."""
+    # The lowest byte is the kind of an error, what is above it tells more.
+    return (
+        isinstance(error, sqlite3.Error)
+        and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    )
 
 
 def connect(

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from . import wal_index
+from . import databases, wal_index
 from .errors import ConfigurationError
 
 # How long readers are waited for, and how long at a time, as writers wait with them.
@@ -52,18 +52,23 @@ def empty(database: Path, metadata: Path | None = None) -> None:
 
     To be called before Litestream opens the database. Waits for transactions that read,
     and raises ``ConfigurationError`` where one of them does not end, or where the
-    database cannot be written to.
+    database cannot be written to. One that is lost or damaged is left to Litestream,
+    which says so, and replicates the others.
     """
     has_frames = bool(_read(_wal(database), _WAL_SALTS))
-    if not has_frames or _known_salts(database, metadata) is None:
+    if not (has_frames and database.exists()):
+        return
+    if _known_salts(database, metadata) is None:
         return
     try:
         emptied = _empty(database)
     except sqlite3.Error as error:
+        if databases.is_damaged(error):
+            return
         raise ConfigurationError(
             f"The WAL of {database} cannot be checkpointed ({error}), and Litestream "
-            "would pass over what was committed while it did not run: let this user "
-            "write there."
+            "would pass over what was committed while it did not run: end what holds "
+            "it, or let this user write there."
         ) from error
     if not emptied:
         raise ConfigurationError(

@@ -7,6 +7,7 @@ is the only thing that stays behind, one per database.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -39,6 +40,9 @@ from .vfs.listing import read_listing
 # How often the replica is looked at, in seconds. A daemon with Litestream's defaults
 # uploads once a second.
 _POLL_INTERVAL = 0.1
+
+# Of the disk that is restored to: nothing else is written.
+_NO_SPACE = re.compile("no space left on device|not enough space on the disk")
 
 _NO_BACKUP = (
     "There is no backup where settings.LITESTREAM['dbs'] says it is: run `manage.py "
@@ -170,16 +174,20 @@ class Verifier:
             with report.timed("marked"), self._cursor(database) as cursor:
                 return write_mark(cursor)
         except DatabaseError as error:
+            remedy = (
+                "restore it from its replica"
+                if databases.is_damaged(error.__cause__)
+                else "end what holds it, or let this user write"
+            )
             raise BackupUnchecked(
-                f"{database.path} cannot be written to ({error}): end what holds it, or "
-                "let this user write."
+                f"{database.path} cannot be written to ({error}): {remedy}."
             ) from error
 
     def _copy(self, report: Report, directory: Path) -> Copy | None:
         """Copy the database to compare it, ``None`` where that cannot be done."""
         database = report.database
         assert self.socket is not None
-        if shutil.disk_usage(directory).free < 2 * database.path.stat().st_size:
+        if shutil.disk_usage(directory).free < 2 * databases.size(database.path):
             report.not_compared = f"{directory.parent} has no space for a second copy"
             return None
         destination = directory / "copied.sqlite3"
@@ -207,7 +215,7 @@ class Verifier:
         # A file may be compacted away between a restore's listing and its reading.
         for moment in [*at_copy, [], []]:
             restored.unlink(missing_ok=True)
-            needed = database.path.stat().st_size
+            needed = databases.size(database.path)
             if shutil.disk_usage(restored.parent).free < needed:
                 raise BackupUnchecked(
                     f"Restoring needs {needed:,} bytes in {restored.parent}, which has "
@@ -222,6 +230,8 @@ class Verifier:
                 return moment in at_copy
         if not self._newest_txid(database, level="all"):
             raise BackupUnchecked(_NO_BACKUP)
+        if _NO_SPACE.search(reason):
+            raise BackupUnchecked(f"Nothing could be restored: {explain(reason)}")
         raise BackupBad(f"The replica cannot be restored: {explain(reason)}")
 
     def _compare(self, report: Report, copied: Copy, restored: Path) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
+
+from .descriptors import descriptors_of, open_descriptors
 
 if sys.platform != "win32":
     import fcntl
@@ -36,32 +37,23 @@ def hold(database: Path) -> int | None:
     index = database.with_name(f"{database.name}-shm")
     _raise_limit()
     try:
+        if any(descriptors_of(index.stat())):
+            return None
         held = os.open(index, os.O_RDWR)
     except OSError:
         return None
     try:
-        if _is_opened_once(held):
-            fcntl.lockf(held, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _READER_LOCK)
-            os.set_inheritable(held, True)
-            return held
+        fcntl.lockf(held, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _READER_LOCK)
+        os.set_inheritable(held, True)
     except OSError:
-        pass
-    os.close(held)
-    return None
+        os.close(held)
+        return None
+    return held
 
 
 if sys.platform != "win32":
 
-    def _is_opened_once(descriptor: int) -> bool:
-        status = os.fstat(descriptor)
-        count = 0
-        for name in os.listdir("/dev/fd"):
-            # That of the listing itself is closed by now.
-            with suppress(OSError):
-                count += os.path.samestat(os.fstat(int(name)), status)
-        return count == 1
-
     def _raise_limit() -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft - len(os.listdir("/dev/fd")) < _SPARE_DESCRIPTORS and soft < hard:
+        if soft - len(list(open_descriptors())) < _SPARE_DESCRIPTORS and soft < hard:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
