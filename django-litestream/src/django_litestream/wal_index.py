@@ -37,7 +37,7 @@ def hold(database: Path) -> int | None:
     index = database.with_name(f"{database.name}-shm")
     _raise_limit()
     try:
-        if any(descriptors_of(index.stat())):
+        if list(descriptors_of(index.stat())):
             return None
         held = os.open(index, os.O_RDWR)
     except OSError:
