@@ -124,7 +124,8 @@ class Verifier:
         if status == "stopped":
             raise BackupBad(
                 f"The daemon has stopped replicating {database.path}: run `manage.py "
-                f"litestream start {database.label}`."
+                f"litestream start {database.label}`, or restart the daemon where that "
+                "is refused."
             )
         return True
 
