@@ -32,6 +32,9 @@ MISSING = "no-such-bucket"
 
 Credentials = Mapping[str, str]
 
+# The credentials that say who it is, which may be printed.
+_NAMES = frozenset({"access-key-id", "user", "username", "webdav-username"})
+
 
 @dataclass
 class Kind(ABC):
@@ -62,8 +65,8 @@ class Kind(ABC):
         return {
             secret
             for credentials in (self.credentials, self.wrong_credentials)
-            for secret in credentials.values()
-            if secret != USER
+            for key, secret in credentials.items()
+            if key not in _NAMES
         }
 
     def credential_environ(self, credentials: Credentials) -> dict[str, str]:

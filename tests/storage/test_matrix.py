@@ -30,7 +30,7 @@ CANNOT_BE_READ = pytest.mark.skip(
     reason="unproven: Litestream's VFS cancels its own reads of a NATS replica"
 )
 
-# What a replica's URL alone cannot say, though its oldest moment is asked for by that.
+# So no command that is given the URL alone can do anything with it.
 NATS_URL = pytest.mark.xfail(
     reason="Litestream's executable leaves out the user of a NATS URL"
 )
@@ -91,6 +91,21 @@ def test_restore_has_the_newest_commit(world: ReplicaWorld, tmp_path: Path) -> N
     wait_until_stored(world)
 
     restored = world.run("restore", "-o", str(tmp_path / "restored"), "default")
+
+    assert restored.returncode == 0, restored.stderr
+    assert notes_in(tmp_path / "restored") == rows(world)
+
+
+@pytest.mark.parametrize("kind", each_kind(nats=NATS_URL), indirect=True)
+def test_restore_by_url_has_the_newest_commit(
+    world: ReplicaWorld, tmp_path: Path
+) -> None:
+    world.write_note()
+    wait_until_stored(world)
+
+    restored = world.run(
+        *("restore", "-o", str(tmp_path / "restored"), world.vfs[REPLICA]["url"])
+    )
 
     assert restored.returncode == 0, restored.stderr
     assert notes_in(tmp_path / "restored") == rows(world)
