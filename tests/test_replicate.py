@@ -66,9 +66,10 @@ def test_sigterm_after_a_commit_loses_nothing(project: Project) -> None:
         assert project.restored_rows() == rows
         assert list(temporary.iterdir()) == []
         assert not processes_with(project.private_directory)
-        assert [path.name for path in project.private_directory.iterdir()] == [
-            "litestream.yml"
-        ]
+        assert {path.name for path in project.private_directory.iterdir()} == {
+            "litestream.yml",
+            "replicate.lock",
+        }
 
 
 def test_its_configuration_is_for_this_user_only(project: Project) -> None:
