@@ -341,9 +341,16 @@ KINDS: dict[str, type[Kind]] = {
 def running(name: str, directory: Path, public_port: int = 0) -> Iterator[Kind]:
     """Have the server of a kind run for the block."""
     kind = KINDS[name](directory, public_port)
+    with served(kind):
+        yield kind
+
+
+@contextmanager
+def served(kind: Kind) -> Iterator[None]:
+    """Have the server of ``kind`` run for the block."""
     with kind.way():
         kind.server.start()
         try:
-            yield kind
+            yield
         finally:
             kind.server.stop()

@@ -36,6 +36,21 @@ def installed(program: str) -> Path:
     return Path(sys.executable).with_name(program)
 
 
+def make_certificate(file: Path, key: Path, host: str) -> None:
+    """Make a certificate of ``host`` and of 127.0.0.1 that vouches for itself."""
+    names = f"subjectAltName=IP:127.0.0.1,DNS:{host}"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"),
+            *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-addext", names),
+            *("-subj", f"/CN={host}", "-keyout", key, "-out", file),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+
+
 class Killable(ABC):
     """A server, and what can be done to it but to stop it as it wants to be stopped."""
 
@@ -178,10 +193,15 @@ class FakeGcs(Server):
     def command(self) -> Sequence[str | Path]:
         return [
             self._executable(),
-            *("-scheme", "http", "-host", "127.0.0.1", "-port", str(self.port)),
-            *("-public-host", self.address, "-external-url", f"http://{self.address}"),
+            *("-host", "127.0.0.1", "-port", str(self.port)),
             *("-backend", "filesystem", "-filesystem-root", self.directory),
+            *self._public(),
         ]
+
+    def _public(self) -> Sequence[str | Path]:
+        """Return the flags that say how its clients reach it."""
+        url = f"http://{self.address}"
+        return ["-scheme", "http", "-public-host", self.address, "-external-url", url]
 
     @staticmethod
     def _executable() -> Path:
@@ -243,18 +263,7 @@ class Azurite(Server):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        names = f"subjectAltName=IP:127.0.0.1,DNS:{self.HOST}"
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"),
-                *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-addext", names),
-                *("-subj", f"/CN={self.HOST}"),
-                *("-keyout", self._key, "-out", self.certificate),
-            ],
-            check=True,
-            capture_output=True,
-            timeout=PATIENCE,
-        )
+        make_certificate(self.certificate, self._key, self.HOST)
 
     @property
     def endpoint(self) -> str:

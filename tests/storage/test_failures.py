@@ -83,6 +83,12 @@ NATS_SAYS_NOTHING = pytest.mark.xfail(
 GS_WAITS = pytest.mark.xfail(
     reason="a restore from Google's storage that dies waits without end", run=False
 )
+# For a request to Azure that is three and a half minutes.
+AZURE_TRIES_AGAIN = pytest.mark.skip(reason="passes, but not within four minutes")
+AZURE_WAITS = pytest.mark.xfail(
+    reason="a restore from Azure's storage that dies waits more than six minutes",
+    run=False,
+)
 # What is said of a connection that ends in the midst of a file.
 CUT = "connection refused|connection reset|EOF|context deadline exceeded"
 
@@ -301,7 +307,9 @@ def test_a_slow_storage(name: str, tmp_path: Path) -> None:
         assert_restores(world)
 
 
-@pytest.mark.parametrize("name", each_kind(but=["file"], nats=NATS_SAYS_NOTHING))
+@pytest.mark.parametrize(
+    "name", each_kind(but=["file"], abs=AZURE_TRIES_AGAIN, nats=NATS_SAYS_NOTHING)
+)
 def test_a_storage_that_dies_during_an_upload(name: str, tmp_path: Path) -> None:
     with (
         behind_a_proxy(name, tmp_path) as (kind, port),
@@ -324,7 +332,7 @@ def test_a_storage_that_dies_during_an_upload(name: str, tmp_path: Path) -> None
             assert_restores(world)
 
 
-@pytest.mark.parametrize("name", each_kind(but=["file"], gs=GS_WAITS))
+@pytest.mark.parametrize("name", each_kind(but=["file"], abs=AZURE_WAITS, gs=GS_WAITS))
 def test_a_storage_that_dies_during_a_restore(name: str, tmp_path: Path) -> None:
     with (
         behind_a_proxy(name, tmp_path) as (kind, port),
@@ -344,6 +352,46 @@ def test_a_storage_that_dies_during_a_restore(name: str, tmp_path: Path) -> None
 
         with slow_proxy(port, kind.server.port):
             assert_restores(world)
+
+
+@pytest.mark.parametrize("name", each_kind(["abs"]))
+def test_an_upload_outlives_a_storage_that_comes_back(
+    name: str, tmp_path: Path
+) -> None:
+    with (
+        behind_a_proxy(name, tmp_path) as (kind, port),
+        slow_proxy(port, kind.server.port) as proxy,
+        own_world(kind, tmp_path) as world,
+    ):
+        assert replicate(world).status == 0
+        write_large(world)
+        proxy.cut_after(HALF_WAY)
+        with begun(world, "replicate", "-once") as replicating:
+            wait_until(lambda: proxy.is_cut)
+            with slow_proxy(port, kind.server.port):
+                replicated = ended(replicating)
+                assert replicated.status == 0, replicated.said
+                assert_restores(world)
+
+
+@pytest.mark.parametrize("name", each_kind(["abs", "gs"]))
+def test_a_restore_outlives_a_storage_that_comes_back(
+    name: str, tmp_path: Path
+) -> None:
+    with (
+        behind_a_proxy(name, tmp_path) as (kind, port),
+        slow_proxy(port, kind.server.port) as proxy,
+        own_world(kind, tmp_path) as world,
+    ):
+        write_large(world)
+        assert replicate(world).status == 0
+        proxy.cut_after(HALF_WAY)
+        with begun(world, "restore", "-o", str(copy_of(world)), "default") as restoring:
+            wait_until(lambda: proxy.is_cut)
+            with slow_proxy(port, kind.server.port):
+                restored = ended(restoring)
+        assert restored.status == 0, restored.said
+        assert notes_in(copy_of(world)) == notes_in(world.database)
 
 
 WEBDAV_TIME = pytest.mark.xfail(
