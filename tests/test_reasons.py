@@ -55,8 +55,8 @@ NO_GOOGLE = (
     "Litestream runs."
 )
 WRONG_NATS_LOGIN = (
-    "Correct the replica's 'username' and 'password' in settings.LITESTREAM['dbs']; "
-    "those within a NATS URL are not used."
+    "Correct the user and the password, which in settings.LITESTREAM['dbs'] are the "
+    "keys 'username' and 'password' and not within the URL."
 )
 WRONG_LOGIN = "Correct the replica's user and password, or key."
 NO_KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where Litestream runs."

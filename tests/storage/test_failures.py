@@ -95,10 +95,6 @@ CUT = "connection refused|connection reset|EOF|context deadline exceeded"
 
 SERVED = each_kind(but=["file"])
 
-NATS_URL = pytest.mark.xfail(
-    reason="Litestream's executable leaves out the user of a NATS URL"
-)
-
 
 @contextmanager
 def own_world(kind: Kind, directory: Path) -> Iterator[ReplicaWorld]:
@@ -240,7 +236,7 @@ def test_a_missing_container(world: ReplicaWorld, kind: Kind) -> None:
     assert_every_command_says(world, NO_CONTAINER[kind.name], kind)
 
 
-@pytest.mark.parametrize("kind", each_kind(NO_CONTAINER, nats=NATS_URL), indirect=True)
+@pytest.mark.parametrize("kind", each_kind(NO_CONTAINER), indirect=True)
 def test_a_replica_in_a_missing_container(world: ReplicaWorld, kind: Kind) -> None:
     put_replica(world, kind, path_of(world), container=MISSING)
 

@@ -73,8 +73,8 @@ _REMEDIES = tuple(
         ),
         (
             r"Authorization Violation",
-            "Correct the replica's 'username' and 'password' in "
-            "settings.LITESTREAM['dbs']; those within a NATS URL are not used.",
+            "Correct the user and the password, which in settings.LITESTREAM['dbs'] are "
+            "the keys 'username' and 'password' and not within the URL.",
         ),
         (
             r"ssh: unable to authenticate|webdav: .* 401\b",

@@ -1,7 +1,8 @@
 """What a replica holds, as Litestream's own ``ltx`` command lists it.
 
 It is given what the VFS has: the URL and the environment the process was started
-with.
+with. A URL that has a secret in it stands in a configuration on standard input, as all
+users of the machine can read the words of a command.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from .. import binaries
 from ..errors import BinaryNotFound, ListingFailed
@@ -20,6 +22,10 @@ from ..reasons import explain
 from ..redaction import redact, redact_url, url_secrets
 from ..txids import parse_txid
 from .environment import initial_environment
+
+# The database that a configuration is of; it need not be there.
+_DATABASE = "/replica"
+_CONFIGURED = ("-config", "/dev/stdin", "-no-expand-env", _DATABASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +45,11 @@ def list_files(url: str, timeout: float, *, level: str = "all") -> list[LTXFile]
     """
     try:
         executable = binaries.find_executable()
+        has_secret = any(url_secrets(url)) and os.name == "posix"
+        place = _CONFIGURED if has_secret else (url,)
         listed = subprocess.run(
-            [executable, "ltx", "-json", "-level", level, url],
+            [executable, "ltx", "-json", "-level", level, *place],
+            input=_configuration(url) if has_secret else "",
             env=initial_environment() or dict(os.environ),
             capture_output=True,
             text=True,
@@ -59,6 +68,19 @@ def list_files(url: str, timeout: float, *, level: str = "all") -> list[LTXFile]
         reason = explain(listed.stderr.removeprefix("Error: "))
         raise ListingFailed(redact(reason, url_secrets(url)).rstrip("."))
     return read_listing(listed.stdout)
+
+
+def _configuration(url: str) -> str:
+    """Return the configuration of a database whose replica is at ``url``."""
+    replica = {"url": url}
+    scheme, _, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    if scheme == "nats" and at:
+        # Of a NATS URL the executable leaves the login out, and the VFS does not.
+        user, _, password = map(unquote, login.partition(":"))
+        replica = {"url": f"nats://{place}", "username": user, "password": password}
+    # JSON is YAML.
+    return json.dumps({"dbs": [{"path": _DATABASE, "replica": replica}]})
 
 
 def read_listing(printed: str) -> list[LTXFile]:
