@@ -33,7 +33,7 @@ def installed(package: str, version: str, program: str) -> Path:
     """
     directory = _CACHE / f"{package}-{version}"
     _CACHE.mkdir(parents=True, exist_ok=True)
-    with exclusive(directory.with_suffix(".lock"), patience=_LONGEST):
+    with exclusive(_CACHE / f"{directory.name}.lock", patience=_LONGEST):
         if not directory.exists():
             _install(f"{package}@{version}", directory)
     return directory / "node_modules" / ".bin" / program
@@ -41,7 +41,7 @@ def installed(package: str, version: str, program: str) -> Path:
 
 def _install(package: str, directory: Path) -> None:
     """Install beside ``directory``, which is there once the installation is whole."""
-    unfinished = directory.with_suffix(".unfinished")
+    unfinished = directory.with_name(f"{directory.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     # Without its package.json npm would look for one in the directories above.
     unfinished.mkdir()
