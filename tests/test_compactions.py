@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -142,8 +143,32 @@ def test_what_is_compacted_is_looked_at_anew_once_it_changes(tmp_path: Path) -> 
         (level / f"{last + 1:016x}-{last + 1:016x}.ltx.tmp").touch()
         (level / "else-where.ltx").touch()
         assert there.newest == last
-        # So that the next is not of the same moment.
-        time.sleep(0.05)
+
+
+def test_what_comes_in_the_same_tick_of_a_coarse_clock_is_seen(tmp_path: Path) -> None:
+    there = compactions(tmp_path.as_uri())
+    level = tmp_path / "ltx" / "1"
+    level.mkdir(parents=True)
+    tick = time.time_ns()
+    for txid in (1, 2, 3):
+        os.utime(level, ns=(tick, tick))
+        assert there.newest == txid - 1
+        (level / f"{txid:016x}-{txid:016x}.ltx").touch()
+    os.utime(level, ns=(tick, tick))
+    assert there.newest == 3
+
+
+def test_what_is_not_changed_is_not_listed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = compactions(tmp_path.as_uri())
+    level = tmp_path / "ltx" / "1"
+    level.mkdir(parents=True)
+    long_ago = time.time_ns() - 60 * 10**9
+    os.utime(level, ns=(long_ago, long_ago))
+    assert there.newest == 0
+    monkeypatch.setattr(os, "listdir", None)
+    assert there.newest == 0
 
 
 @pytest.mark.parametrize(

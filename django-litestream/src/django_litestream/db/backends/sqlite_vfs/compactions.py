@@ -39,6 +39,10 @@ _PAUSE_WHILE_SOUGHT = 0.2
 _LONGEST_LISTING = 5.0
 _IDLE = 60.0
 
+# How far apart two times of a directory may be where one follows the other, in
+# nanoseconds: those of FAT are two seconds.
+_LONGEST_TICK = 2 * 10**9
+
 
 class Compactions(Protocol):
     """The compactions of a replica.
@@ -77,7 +81,9 @@ class InDirectory:
             if changed != self._changed:
                 names = os.listdir(self._directory)
                 self._newest = max(map(_last_txid, names), default=0)
-                self._changed = changed
+                # A file may have been renamed since, in the same tick of that clock.
+                is_settled = abs(time.time_ns() - changed) > _LONGEST_TICK
+                self._changed = changed if is_settled else 0
         except OSError:
             # Nothing was compacted yet, or there is no such replica.
             return 0
