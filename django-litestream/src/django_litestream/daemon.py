@@ -11,10 +11,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from . import databases, private_files, process, restarted_wal
+from . import databases, process, restarted_wal
 from .configuration import Configuration
 from .control import Daemon
-from .errors import ConfigurationError, DaemonError, DaemonRunning
+from .errors import ConfigurationError, DaemonError
+from .one_daemon import only_one
 
 SYNC_IS_NOT_SAFE = (
     "After a sync over the control socket Litestream 0.5.17 may lose commits of a "
@@ -33,13 +34,10 @@ _WAITING = f"{__package__}.wait_for_first_sync"
 def alone(configuration: Configuration) -> Iterator[None]:
     """Have a daemon in this block that can do its work, and no other one with it.
 
-    Litestream would log for ever that it cannot. Raises ``DaemonRunning`` where another
-    one of this project runs or starts, as two of them destroy each other's replica, and
-    ``ConfigurationError`` where a ``file`` replica cannot be written to.
+    Litestream would log for ever that it cannot. Raises ``DaemonRunning`` as ``only_one``
+    does, and ``ConfigurationError`` where a ``file`` replica cannot be written to.
     """
-    if configuration.socket:
-        _refuse_second(configuration.socket)
-    with private_files.only_one_daemon(configuration.private_directory):
+    with only_one(configuration):
         for entry in configuration.mapping["dbs"]:
             for replica in (entry.get("replica"), *(entry.get("replicas") or ())):
                 if replica and (path := _file_replica_path(replica)):
@@ -57,7 +55,7 @@ def prepare(
     ``becomes`` says whether this process becomes Litestream now. Raises
     ``ConfigurationError``: see ``restarted_wal``.
     """
-    metadata = _metadata(configuration) if configuration else {}
+    metadata = configuration.metadata() if configuration else {}
     make_whole = restarted_wal.hand_over if becomes else restarted_wal.empty
     for path in dict.fromkeys([*_databases(words), *metadata]):
         make_whole(path, metadata.get(path))
@@ -65,7 +63,7 @@ def prepare(
 
 def prepare_register(configuration: Configuration, words: Sequence[str]) -> None:
     """Have the running daemon see all of the databases named, as ``prepare`` does."""
-    metadata = _metadata(configuration)
+    metadata = configuration.metadata()
     for path in _databases(words):
         restarted_wal.empty(path, metadata.get(path))
 
@@ -78,7 +76,7 @@ def starting(
 
     Raises ``ConfigurationError``: see ``restarted_wal.going_on``.
     """
-    metadata = _metadata(configuration)
+    metadata = configuration.metadata()
     paths = _databases(words)
     with ExitStack() as going_on:
         for path in paths:
@@ -111,18 +109,6 @@ def _databases(words: Sequence[str]) -> list[Path]:
     return found
 
 
-def _metadata(configuration: Configuration) -> dict[Path, Path | None]:
-    """Return where Litestream keeps what it knows of each database, if not beside it."""
-    places: dict[Path, Path | None] = {
-        one.path: None for one in configuration.directory_files()
-    }
-    for entry in configuration.mapping["dbs"]:
-        if path := entry.get("path"):
-            place = entry.get("meta-path")
-            places[Path(path)] = Path(place) if place else None
-    return places
-
-
 def with_first_sync(
     configuration: Configuration, arguments: Sequence[str]
 ) -> list[str]:
@@ -140,17 +126,6 @@ def with_first_sync(
         return list(arguments)
     waiting = [sys.executable, "-m", _WAITING, str(configuration.socket)]
     return [words[0], "-exec", f"{shlex.join(waiting)} {command}", *words[1:]]
-
-
-def _refuse_second(socket: Path) -> None:
-    try:
-        running = Daemon(socket, timeout=2.0).info()
-    except DaemonError:
-        return
-    raise DaemonRunning(
-        f"A daemon already replicates these databases (process {running.pid}, control "
-        f"socket {socket}): stop it before you start another."
-    )
 
 
 def _file_replica_path(replica: dict[str, str]) -> Path | None:

@@ -197,6 +197,11 @@ def _first_bytes(path: Path, count: int) -> bytes:
         return file.read(count)
 
 
+def metadata_beside(path: Path) -> Path:
+    """Return the directory of what Litestream keeps of a database, if none is set."""
+    return path.with_name(f".{path.name}-litestream")
+
+
 def size(path: Path) -> int:
     """Return how many bytes a database has at most when its WAL is in it."""
     wal = path.with_name(f"{path.name}-wal")

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
+if sys.platform != "win32":
+    import resource
+
+# How many files a process needs that opens one after the other.
+_SPARE = 64
 _DIRECTORY = "/dev/fd"
 
 
@@ -14,6 +20,18 @@ def open_descriptors() -> Iterator[int]:
     if os.path.isdir(_DIRECTORY):
         # That of the listing itself is among them, and is closed by now.
         yield from map(int, os.listdir(_DIRECTORY))
+
+
+def make_room() -> None:
+    """Let this process open some more files, if the system lets it.
+
+    Litestream raises the limit for itself, and not for what it is started by.
+    """
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft - len(list(open_descriptors())) < _SPARE and soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def descriptors_of(status: os.stat_result) -> Iterator[int]:

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import locking
-from .errors import DaemonRunning, PrivateFileError
+from .errors import PrivateFileError
 
 # Linux has 108 bytes for the path of a Unix socket and macOS 104, a closing NUL
 # among them (unix(7), <sys/un.h>).
@@ -25,7 +24,6 @@ SOCKET_PATH_BYTES = 103
 
 _SOCKET_NAME = "litestream.sock"
 _CONFIGURATION_NAME = "litestream.yml"
-_LOCK_NAME = "replicate.lock"
 
 
 def directory(database: Path) -> Path:
@@ -65,26 +63,14 @@ def temporary_configuration(directory: Path, text: str) -> Iterator[Path]:
         yield written
 
 
-@contextmanager
-def only_one_daemon(directory: Path) -> Iterator[None]:
-    """Have no other process in this block, nor what one became in it.
+def made_directory(directory: Path) -> Path:
+    """Make a project's directory, for this user alone, and return it.
 
-    Raises ``DaemonRunning`` where one is, and ``PrivateFileError`` as
-    ``write_configuration`` does.
+    Raises ``PrivateFileError`` as ``write_configuration`` does.
     """
     with _errors_named(directory):
         _make_private(directory)
-        handle = locking.keep(directory / _LOCK_NAME)
-    if handle is None:
-        raise DaemonRunning(
-            "Another `manage.py litestream replicate` of this project runs or starts: "
-            "two of them would destroy each other's replica. Stop it before you start "
-            "another."
-        )
-    try:
-        yield
-    finally:
-        os.close(handle)
+    return directory
 
 
 @contextmanager
@@ -104,8 +90,7 @@ def temporary_directory(purpose: str) -> Iterator[Path]:
 
 @contextmanager
 def _written(directory: Path, text: str) -> Iterator[Path]:
-    with _errors_named(directory):
-        _make_private(directory)
+    made_directory(directory)
     path = directory / f"litestream-{_new_name()}.yml"
     try:
         with _errors_named(directory):

@@ -109,7 +109,7 @@ def _known_salts(database: Path, metadata: Path | None) -> bytes | None:
 
     ``None`` where it has never seen the database, nothing where it has forgotten them.
     """
-    metadata = metadata or database.with_name(f".{database.name}-litestream")
+    metadata = metadata or databases.metadata_beside(database)
     if not metadata.is_dir():
         return None
     files = sorted((metadata / "ltx" / "0").glob("*.ltx"))

@@ -11,17 +11,13 @@ import os
 import sys
 from pathlib import Path
 
-from .descriptors import descriptors_of, open_descriptors
+from .descriptors import descriptors_of, make_room
 
 if sys.platform != "win32":
     import fcntl
-    import resource
 
 # The last of the readers' locks: SQLite gives readers the first that is free.
 _READER_LOCK = 127
-
-# What else a process opens before it becomes Litestream, which raises its own limit.
-_SPARE_DESCRIPTORS = 64
 
 
 def hold(database: Path) -> int | None:
@@ -35,7 +31,7 @@ def hold(database: Path) -> int | None:
     if sys.platform == "win32":
         return None
     index = database.with_name(f"{database.name}-shm")
-    _raise_limit()
+    make_room()
     try:
         if list(descriptors_of(index.stat())):
             return None
@@ -49,11 +45,3 @@ def hold(database: Path) -> int | None:
         os.close(held)
         return None
     return held
-
-
-if sys.platform != "win32":
-
-    def _raise_limit() -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft - len(list(open_descriptors())) < _SPARE_DESCRIPTORS and soft < hard:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
