@@ -1,12 +1,15 @@
-"""Of two restores to one path only one writes, though the first's command is killed."""
+"""What is restored is sound: nobody else writes there, and nothing is left of old."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -109,3 +112,208 @@ def test_the_directory_need_not_be_there(project: Project) -> None:
     copy = project.directory / "new" / "copy.sqlite3"
     assert project.run("restore", "-o", str(copy), "default").returncode == 0
     assert count_rows(copy) == 10
+
+
+def beside(database: Path, ending: str) -> Path:
+    return database.with_name(f"{database.name}{ending}")
+
+
+def lose(project: Project) -> None:
+    """Replicate ten rows, have a writer killed, and lose the database but not its WAL."""
+    assert project.run("replicate", "-once").returncode == 0
+    writer = (
+        "import os, sqlite3, sys",
+        "database = sqlite3.connect(sys.argv[1])",
+        "database.execute('DELETE FROM note WHERE number > 5')",
+        "database.commit()",
+        "os._exit(0)",
+    )
+    subprocess.run(
+        [sys.executable, "-c", "\n".join(writer), project.database], check=True
+    )
+    assert beside(project.database, "-wal").stat().st_size
+    project.database.unlink()
+
+
+def is_left(file: Path) -> str:
+    return (
+        f"CommandError: {file} is left of a database that was here, and SQLite would "
+        "write it over the restored one: move it away, as it may hold commits that the "
+        "backup lacks, and restore again.\n"
+    )
+
+
+def is_replicated(project: Project, target: Path) -> str:
+    return (
+        f"CommandError: The daemon on {project.socket} replicates {target}, and would go "
+        "on with the file that it has open, as would your application: stop both first, "
+        "or restore elsewhere with -o PATH.\n"
+    )
+
+
+def files_of(project: Project) -> set[str]:
+    return {path.name for path in project.directory.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "flags", [(), ("-force",), ("-if-db-not-exists",), ("-f",), ("-txid", f"{1:016x}")]
+)
+def test_a_wal_that_is_left_is_not_written_over_what_is_restored(
+    project: Project, flags: tuple[str, ...]
+) -> None:
+    lose(project)
+    before = files_of(project)
+    refused = project.run("restore", *flags, "default")
+    wal = beside(project.database, "-wal")
+    assert (refused.returncode, refused.stderr) == (1, is_left(wal))
+    assert files_of(project) == before
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+def test_what_is_left_beside_another_path_is_seen(
+    project: Project, ending: str, is_empty: bool
+) -> None:
+    lose(project)
+    copy = copy_of(project)
+    if is_empty:
+        copy.touch()
+    shutil.copy(beside(project.database, "-wal"), beside(copy, ending))
+    refused = project.run("restore", "-o", str(copy), project.replica.as_uri())
+    assert (refused.returncode, refused.stderr) == (1, is_left(beside(copy, ending)))
+    assert copy.exists() == is_empty
+
+
+def test_what_was_moved_away_is_not_in_the_way(project: Project) -> None:
+    lose(project)
+    wal = beside(project.database, "-wal")
+    wal.rename(project.directory / "moved-away")
+    # Made of the lost database, it says of the WAL what is no longer so.
+    assert beside(project.database, "-shm").stat().st_size
+    assert project.run("restore", "default").returncode == 0
+    assert count_rows(project.database) == 10
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+def test_what_is_empty_is_not_in_the_way(project: Project, ending: str) -> None:
+    lose(project)
+    beside(project.database, "-wal").unlink()
+    beside(project.database, ending).touch()
+    assert project.run("restore", "default").returncode == 0
+    assert count_rows(project.database) == 10
+    project.insert(1)
+    with closing(sqlite3.connect(project.database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert count_rows(project.database) == 11
+
+
+def test_force_removes_what_is_beside_the_database(project: Project) -> None:
+    lose(project)
+    shutil.copy(beside(project.database, "-wal"), beside(project.database, "-journal"))
+    project.database.write_bytes(b"a database")
+    assert project.run("restore", "-force", "default").returncode == 0
+    for ending in ("-wal", "-shm", "-journal"):
+        assert not beside(project.database, ending).exists()
+    assert count_rows(project.database) == 10
+
+
+def test_a_plan_is_shown_beside_what_is_left(project: Project) -> None:
+    lose(project)
+    planned = project.run("restore", "-dry-run", "default")
+    assert planned.returncode == 0, planned.stderr
+    assert "Restore plan" in planned.stdout
+
+
+def test_a_copy_is_not_followed_beside_what_is_left(project: Project) -> None:
+    lose(project)
+    wal = beside(copy_of(project), "-wal")
+    restored = project.run(*restore(project))
+    assert restored.returncode == 0, restored.stderr
+    beside(copy_of(project), "-txid").write_text(f"{1:016x}\n")
+    shutil.copy(beside(project.database, "-wal"), wal)
+    refused = project.run("restore", "-f", *restore(project)[1:])
+    assert (refused.returncode, refused.stderr) == (1, is_left(wal))
+
+
+@pytest.mark.parametrize("is_setting", [False, True])
+def test_a_daemon_does_not_restore_beside_what_is_left(
+    project: Project, is_setting: bool
+) -> None:
+    flags = () if is_setting else ("-restore-if-db-not-exists",)
+    lose(project)
+    project.litestream["dbs"][0]["restore-if-db-not-exists"] = is_setting
+    project.write_settings()
+    refused = project.run("replicate", "-once", *flags)
+    wal = beside(project.database, "-wal")
+    assert (refused.returncode, refused.stderr) == (1, is_left(wal))
+    assert not project.database.exists()
+
+
+def test_a_database_named_to_a_daemon_is_not_restored_beside_what_is_left(
+    project: Project,
+) -> None:
+    lose(project)
+    project.litestream["dbs"] = [
+        Project.entry(str(project.directory / "other.sqlite3"), project.directory / "o")
+    ]
+    project.write_settings()
+    words = ("-restore-if-db-not-exists", "default", project.replica.as_uri())
+    refused = project.run("replicate", "-once", *words)
+    wal = beside(project.database, "-wal")
+    assert (refused.returncode, refused.stderr) == (1, is_left(wal))
+    assert not project.database.exists()
+
+
+def test_a_database_that_a_daemon_has_open_is_not_replaced(project: Project) -> None:
+    linked = project.directory / "link"
+    linked.symlink_to(project.directory)
+    through_link = linked / project.database.name
+    before = project.database.stat().st_ino
+    with project.replicating():
+        for target, words in (
+            (project.database, ("default",)),
+            (through_link, ("-o", str(through_link), project.replica.as_uri())),
+        ):
+            refused = project.run("restore", "-force", *words)
+            assert refused.returncode == 1
+            assert refused.stderr == is_replicated(project, target)
+        assert project.database.stat().st_ino == before
+        kept = project.run("restore", "-if-db-not-exists", "default")
+        assert kept.returncode == 0, kept.stderr
+        assert project.run(*restore(project)).returncode == 0
+
+        for ending in ("", "-wal", "-shm"):
+            beside(project.database, ending).unlink(missing_ok=True)
+        refused = project.run("restore", "default")
+        assert refused.returncode == 1
+        assert refused.stderr == is_replicated(project, project.database)
+        assert not project.database.exists()
+    assert project.run("restore", "default").returncode == 0
+    assert count_rows(project.database) == 10
+
+
+def test_a_daemon_that_has_not_found_the_database_takes_what_is_restored(
+    project: Project,
+) -> None:
+    lose(project)
+    beside(project.database, "-wal").unlink()
+    with project.replicating():
+        restored = project.run("restore", "default")
+        assert restored.returncode == 0, restored.stderr
+        wait_until(lambda: project.run("verify").returncode == 0)
+
+
+def test_a_database_that_the_daemon_has_let_go_of_is_replaced(project: Project) -> None:
+    with project.replicating():
+        assert project.run("stop", "default").returncode == 0
+        restored = project.run("restore", "-force", "default")
+        assert restored.returncode == 0, restored.stderr
+        assert count_rows(project.database) == 10
+
+
+def test_a_daemon_that_hangs_is_not_waited_for(project: Project) -> None:
+    with project.replicating() as daemon:
+        wait_until(lambda: project.run("verify").returncode == 0)
+        daemon.send_signal(signal.SIGSTOP)
+        restored = project.run("restore", "-force", "default")
+        assert restored.returncode == 0, restored.stderr

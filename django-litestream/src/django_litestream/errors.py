@@ -16,6 +16,7 @@ LitestreamError
 │   └── DaemonUnavailable   nobody answered in time
 ├── DaemonRunning       a second daemon was to be started
 ├── RestoreRunning      a second restore to the same path
+├── RestoreUnsafe       a restore whose outcome would be no sound database
 ├── BackupBad           a backup that cannot be restored, or is stale
 └── BackupUnchecked     a backup of which nothing could be found out
 
@@ -103,6 +104,10 @@ class DaemonRunning(LitestreamError):
 
 class RestoreRunning(LitestreamError):
     """Another process restores to the same path."""
+
+
+class RestoreUnsafe(LitestreamError):
+    """What is at the path would spoil what is restored, or be spoilt by it."""
 
 
 class BackupBad(LitestreamError):

@@ -12,10 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from django.core.exceptions import ImproperlyConfigured
+
 from . import config, databases, private_files, process
 from .configuration import Configuration
 from .databases import Database
-from .errors import CommandFailed, ConfigurationError
+from .errors import CommandFailed, ConfigurationError, LitestreamError
 from .reasons import explain
 from .redaction import redact, secrets_of, url_secrets
 from .restoring import only_one_restore
@@ -60,8 +62,8 @@ class Litestream:
         """Run a subcommand as a child; ``out`` and ``err`` take its lines.
 
         Raises ``CommandFailed`` where the exit status is not zero, with what
-        Litestream said and what to do, and ``RestoreRunning`` where it would restore to
-        where another process does.
+        Litestream said and what to do, and what ``only_one_restore`` raises where it
+        would restore.
         """
         with (
             self._configuration_file() as file,
@@ -259,6 +261,17 @@ def socket_for(name: str) -> Path:
             "settings.LITESTREAM['socket'] switches off: set 'enabled' to True there."
         )
     return socket
+
+
+def known_socket() -> Path | None:
+    """Return the control socket from settings, ``None`` where they do not give one.
+
+    What is restored from a URL needs no settings that are right.
+    """
+    try:
+        return config.build().socket
+    except (LitestreamError, ImproperlyConfigured):
+        return None
 
 
 def _configuration(

@@ -1,20 +1,35 @@
-"""One restore to a path at a time.
+"""What Litestream 0.5.17 does not look at before it restores.
 
-Litestream 0.5.17 restores to ``PATH.tmp``, which it makes empty whoever else writes to it.
-Of two restores one then fails and the other ends with success, while at the path is a
-file that is not whole yet, or that for ever has pages of two moments.
+It restores to ``PATH.tmp``, which it makes empty whoever else writes to it. Of two
+restores one then fails and the other ends with success, while at the path is a file that
+is not whole yet, or that for ever has pages of two moments.
+
+What SQLite keeps beside a database that was lost is left where it is, even by ``-force``
+if the database itself is gone. Whoever opens what was restored then has SQLite write the
+pages of the other life over it.
+
+A daemon that replicates the path goes on with the file that was there before, and so does
+an application: what is committed then is in neither the new file nor the replica.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from .errors import RestoreRunning
+from .control import Daemon
+from .errors import DaemonError, RestoreRunning, RestoreUnsafe
 from .locking import exclusive_with_children
 from .subcommands import is_url
+
+# What SQLite writes back into the database beside it. It makes the -shm anew by itself.
+_WRITTEN_BACK = ("-wal", "-journal")
+
+# How long a daemon is waited for, in seconds.
+_PATIENCE = 2.0
 
 
 @contextmanager
@@ -23,9 +38,12 @@ def only_one_restore(arguments: Sequence[str]) -> Iterator[tuple[int, ...]]:
 
     ``arguments`` are the words of any subcommand. Gives the descriptors that the child
     which runs them has to inherit: where this process is killed, the child restores on,
-    and nobody else may until it has ended. Raises ``RestoreRunning`` where somebody does.
+    and nobody else may until it has ended. Raises ``RestoreRunning`` where somebody does,
+    and ``RestoreUnsafe`` where something is left there of a lost database.
     """
     target = _target_of(arguments)
+    if target is not None and not _is_replaced(target, arguments):
+        _refuse_what_is_left(target)
     # Passing descriptors on is POSIX's. What is wrong with a path is Litestream's to say.
     if target is None or os.name != "posix" or not os.access(target.parent, os.W_OK):
         yield ()
@@ -39,12 +57,81 @@ def only_one_restore(arguments: Sequence[str]) -> Iterator[tuple[int, ...]]:
         yield (lock,)
 
 
+def refuse_if_replicated(arguments: Sequence[str], socket: Path | None) -> None:
+    """Raise ``RestoreUnsafe`` where the daemon on ``socket`` has the file restored to.
+
+    ``arguments`` are the words of any subcommand. Nothing is known of a daemon that does
+    not answer in time.
+    """
+    target = _target_of(arguments)
+    if target is None or socket is None:
+        return
+    try:
+        listed = Daemon(socket, timeout=_PATIENCE).databases()
+    except DaemonError:
+        return
+    for one in listed:
+        # A daemon that has not found the database yet takes the one that is restored.
+        has_file = one.last_sync_at or os.path.exists(target)
+        if _place(one.path) == _place(target) and one.status != "stopped" and has_file:
+            raise RestoreUnsafe(
+                f"The daemon on {socket} replicates {target}, and would go on with the "
+                "file that it has open, as would your application: stop both first, or "
+                "restore elsewhere with -o PATH."
+            )
+
+
+def refuse_at_start(
+    arguments: Sequence[str], entries: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raise ``RestoreUnsafe`` where ``replicate`` would restore beside what is left.
+
+    ``arguments`` are its words, ``entries`` the ``dbs`` of its configuration.
+    """
+    of_all = "-restore-if-db-not-exists" in arguments
+    restored = [
+        entry["path"]
+        for entry in entries
+        if entry.get("path") and (of_all or entry.get("restore-if-db-not-exists"))
+    ]
+    # Among the words may be a database that is in no configuration.
+    for path in map(Path, [*restored, *(arguments if of_all else ())]):
+        if not os.path.exists(path):
+            _refuse_what_is_left(path)
+
+
 def _target_of(arguments: Sequence[str]) -> Path | None:
-    """Return the path that is restored to, ``None`` where nothing is."""
+    """Return the path that is written to, ``None`` where nothing is."""
     subcommand, *words = arguments
     if subcommand != "restore" or "-dry-run" in words or not words:
         return None
     written = words[words.index("-o") + 1] if "-o" in words[:-1] else words[-1]
+    if is_url(written):
+        return None
     target = Path(written)
-    is_kept = os.path.exists(target) and target.stat().st_size and "-force" not in words
-    return None if is_url(written) or is_kept else target
+    if not os.path.exists(target):
+        return target
+    # With -f a copy that is there is followed on.
+    is_kept = target.stat().st_size and not {"-force", "-f"} & {*words}
+    return None if is_kept or "-if-db-not-exists" in words else target
+
+
+def _is_replaced(target: Path, words: Sequence[str]) -> bool:
+    """Whether Litestream removes the database, and with it what is beside it."""
+    return "-force" in words and "-f" not in words and os.path.exists(target)
+
+
+def _refuse_what_is_left(database: Path) -> None:
+    for ending in _WRITTEN_BACK:
+        left = database.with_name(f"{database.name}{ending}")
+        if os.path.exists(left) and left.stat().st_size:
+            raise RestoreUnsafe(
+                f"{left} is left of a database that was here, and SQLite would write it "
+                "over the restored one: move it away, as it may hold commits that the "
+                "backup lacks, and restore again."
+            )
+
+
+def _place(file: Path) -> Path:
+    """Return the absolute path of ``file``, which may be a link and is not followed."""
+    return Path(os.path.realpath(file.parent), file.name)

@@ -12,13 +12,20 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from ... import config, daemon, databases, install, process, replica_status
+from ... import config, daemon, databases, install, process, replica_status, restoring
 from ...artifacts import LITESTREAM_VERSION
 from ...binaries import EXECUTABLE, LIBRARY, Kind
 from ...configuration import Configuration
 from ...errors import CommandFailed, LitestreamError
 from ...go_flags import SubcommandParser
-from ...invocation import Litestream, Show, plan, socket_for, usable_configuration
+from ...invocation import (
+    Litestream,
+    Show,
+    known_socket,
+    plan,
+    socket_for,
+    usable_configuration,
+)
 from ...log_lines import is_of_log
 from ...replica_status import Health
 from ...subcommands import OWN_SUBCOMMANDS, SUBCOMMANDS
@@ -94,6 +101,9 @@ class Command(BaseCommand):
             self._warn(*configuration.left_out)
         litestream = self._runner(configuration, options)
         match subcommand:
+            case "restore":
+                restoring.refuse_if_replicated(arguments, known_socket())
+                self._run(litestream, arguments, options)
             case "replicate" if configuration:
                 with daemon.alone(configuration):
                     arguments = daemon.with_first_sync(configuration, arguments)
@@ -115,10 +125,13 @@ class Command(BaseCommand):
     def _replicate(
         self, litestream: Litestream, arguments: list[str], options: dict[str, Any]
     ) -> None:
+        configuration = litestream.configuration
+        entries = configuration.mapping["dbs"] if configuration else []
+        restoring.refuse_at_start(arguments, entries)
         becomes = self._from_shell and process.CAN_BECOME
         if becomes:
             connections.close_all()
-        daemon.prepare(litestream.configuration, arguments[1:], becomes=becomes)
+        daemon.prepare(configuration, arguments[1:], becomes=becomes)
         if becomes:
             litestream.become(arguments)
         self._run(litestream, arguments, options)
