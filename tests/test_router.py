@@ -528,7 +528,7 @@ def fork_with_a_watcher_that_has_loaded_nothing(
     with override_settings(LITESTREAM=litestream | {"vfs_extension_path": library}):
         watcher = health.watcher()
         assert watcher is not None
-        wait_until(lambda: watcher._refused)
+        wait_until(lambda: watcher._said)
         assert set(decisions(Note)) == {"default"}
 
         def watch_anew() -> list[Any]:

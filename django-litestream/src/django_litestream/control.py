@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Buffer
 from dataclasses import dataclass
+from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,19 @@ class ManagedDatabase:
     path: Path
     status: str
     last_sync_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """The last time that the daemon cut, or cuts, a database's WAL into a transaction.
+
+    It does so at each of its ``monitor-interval``, also where there is nothing new.
+    ``began_at`` is ``None`` before the first; ``error`` is in Litestream's words.
+    """
+
+    began_at: datetime | None
+    is_over: bool
+    error: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +103,18 @@ class Daemon:
         """
         answer = self._ask(f"/txid?{urlencode({'path': os.fspath(database)})}")
         return _number(answer, "txid")
+
+    def last_cut(self, database: Path) -> Cut:
+        """Return what became of the last time that the database's WAL was cut."""
+        answer = self._ask(f"/debug/sync-status?{urlencode({'path': database})}")
+        entry: Any = next(iter(_field(answer, "databases", list)), None)
+        is_under_way = _field(entry, "active", bool)
+        told = {"started_at": "", "error": ""} | entry
+        return Cut(
+            began_at=_moment(told, "started_at"),
+            is_over=not is_under_way,
+            error=_line(_field(told, "error", str)),
+        )
 
     def sync(self, database: Path) -> Progress:
         """Have the database's WAL cut now; return how far that and the replica are.
@@ -200,6 +226,18 @@ def _number(answer: Any, name: str) -> int:
     if isinstance(number, bool) or not 0 <= number <= GREATEST_TXID:
         raise _lacking(answer, name)
     return number
+
+
+def _moment(answer: Any, name: str) -> datetime | None:
+    """Return a field that is a time with its offset, ``None`` where it is empty."""
+    written = _field(answer, name, str)
+    try:
+        moment = datetime.fromisoformat(written) if written else None
+    except ValueError:
+        raise _lacking(answer, name) from None
+    if moment is not None and moment.tzinfo is None:
+        raise _lacking(answer, name)
+    return moment
 
 
 def _field[T](answer: Any, name: str, kind: type[T]) -> T:

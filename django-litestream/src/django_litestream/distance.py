@@ -1,19 +1,33 @@
 """For how long a replica has lacked what its primary has.
 
 A poll tells how old a listing is, not how old what was listed is: a daemon that runs
-and cannot upload leaves a replica that is polled with success and stands still.
+and cannot upload leaves a replica that is polled with success and stands still. So does
+one that cuts nothing, because it is stopped, stuck, frozen or dead, and what it has cut
+stands still with the replica. What tells is when it was last seen to cut.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from django.core.exceptions import ImproperlyConfigured
 
 from . import config, databases
-from .control import Daemon
-from .errors import LitestreamError
+from .configuration import Configuration
+from .control import Cut, Daemon
+from .databases import Database
+from .errors import ConfigurationError, DaemonError, LitestreamError
+from .settings_problems import in_line
+
+# What a daemon calls a database that it was told to stop.
+_STOPPED = "stopped"
+
+# The age of a daemon's last cut, in seconds, up to which it is not asked for more.
+_RECENT = 3.0
 
 
 class Distance:
@@ -22,10 +36,13 @@ class Distance:
     def __init__(self) -> None:
         self._ahead: deque[tuple[int, float]] = deque()
 
-    def note(self, txid: int) -> None:
-        """Note the newest transaction of the primary."""
+    def note(self, txid: int, since: float) -> None:
+        """Note the newest transaction of the primary.
+
+        ``since`` is the earliest that it can be of, by the monotonic clock.
+        """
         if not self._ahead or txid > self._ahead[-1][0]:
-            self._ahead.append((txid, time.monotonic()))
+            self._ahead.append((txid, since))
 
     def seconds(self, txid: int) -> float:
         """Return for how long a replica whose newest is ``txid`` has lacked one."""
@@ -34,16 +51,114 @@ class Distance:
         return time.monotonic() - self._ahead[0][1] if self._ahead else 0.0
 
 
-def newest_of_primary(alias: str, timeout: float) -> int | None:
-    """Return the newest transaction of a database's daemon, if it answers in time.
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a primary's daemon was found to do.
 
-    ``timeout`` is in seconds. ``None`` too where the settings are those of no daemon.
+    ``txid`` is its newest transaction and ``cut`` what became of its last look at the
+    WAL, ``None`` where it did not say. ``problem`` says why nothing more may be cut.
+    """
+
+    txid: int | None = None
+    cut: Cut | None = None
+    problem: str = ""
+
+    @property
+    def seconds(self) -> float | None:
+        """For how long nothing has been cut, by a clock that may be set."""
+        if self.cut is None or self.cut.began_at is None or self.cut.error:
+            return None
+        return max(0.0, (datetime.now(UTC) - self.cut.began_at).total_seconds())
+
+
+class Cuts:
+    """The looks at one daemon, and what follows from all of them.
+
+    ``seconds`` is for how long, at the last look, nothing was known to be cut: endless
+    where nothing ever was. ``problem`` is what the last look found.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.problem = ""
+        self._seen: datetime | None = None
+        self._known_at = -math.inf
+
+    def note(self, look: Look | None) -> float:
+        """Note a look; return the earliest that what is new in it can be of.
+
+        Times are by the monotonic clock. ``None`` is a daemon that nobody expects.
+        """
+        now = time.monotonic()
+        since = now if math.isinf(self._known_at) else self._known_at
+        if look is None:
+            self.seconds, self.problem = 0.0, ""
+            return since
+        cut = look.cut
+        if cut and cut.is_over and not cut.error and cut.began_at != self._seen:
+            # That of a daemon which stopped long ago is new to a new process.
+            ago = 0.0 if self._seen else look.seconds or 0.0
+            self._seen, self._known_at = cut.began_at, now - ago
+        self.seconds, self.problem = now - self._known_at, look.problem
+        return since
+
+
+def look_at_daemon(alias: str, timeout: float) -> Look | None:
+    """Ask a database's daemon what it does; each question takes ``timeout`` at most.
+
+    ``None`` where no daemon answers and none has to: where the settings are those of
+    none, or switch its socket off, or the database is on another machine.
     """
     try:
-        socket = config.build().socket
-        if socket is None:
-            return None
-        daemon = Daemon(socket, timeout=timeout)
-        return daemon.txid(databases.sqlite_path(alias))
+        configuration = config.build()
+        database = databases.find(alias)
     except (LitestreamError, ImproperlyConfigured):
         return None
+    if configuration.socket is None:
+        return None
+    daemon = Daemon(configuration.socket, timeout=timeout)
+    try:
+        # The cut first: what was committed before it has a transaction after it.
+        cut = daemon.last_cut(database.path)
+        look = Look(txid=daemon.txid(database.path), cut=cut)
+        return replace(look, problem=_problem_of(daemon, database, look))
+    except DaemonError as error:
+        if not _is_expected(configuration, database):
+            return None
+        if error.status is None:
+            return Look(problem=str(error))
+        return Look(
+            problem=f"The daemon on {daemon.socket} does not replicate "
+            f"{in_line(database.path)} ({error}): restart it after a change of "
+            "settings.LITESTREAM['dbs']."
+        )
+
+
+def _problem_of(daemon: Daemon, database: Database, look: Look) -> str:
+    if look.cut and look.cut.error:
+        return (
+            f"The daemon cannot cut the WAL of {in_line(database.path)} "
+            f"({look.cut.error}): see its log."
+        )
+    if look.seconds is not None and look.seconds < _RECENT:
+        return ""
+    # All its databases are listed, which may be many: so not where all is well.
+    if any(
+        one.path == database.path and one.status == _STOPPED
+        for one in daemon.databases()
+    ):
+        return (
+            f"The daemon has stopped replicating {in_line(database.path)}: run "
+            f"`manage.py litestream start {in_line(database.label)}`."
+        )
+    return ""
+
+
+def _is_expected(configuration: Configuration, database: Database) -> bool:
+    """Whether the database is one of the daemon's, and on this machine."""
+    try:
+        configuration.require(database)
+        # Django leaves an empty file where it finds none.
+        return database.path.stat().st_size > 0
+    except (ConfigurationError, OSError):
+        return False

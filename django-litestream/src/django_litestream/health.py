@@ -18,7 +18,7 @@ from django.db.utils import DatabaseError
 
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
 from .db.backends.sqlite_vfs.compactions import compactions
-from .distance import Distance, newest_of_primary
+from .distance import Cuts, Distance, look_at_daemon
 from .replicas import Replica
 from .topology import topology
 from .vfs.forks import forks
@@ -34,6 +34,9 @@ _BELIEVED_FOR = 5.0
 _ASKED_EVERY = 1.0
 _DAEMON_TIMEOUT = 1.0
 
+# How often the same is logged, in seconds.
+_SAID_EVERY = 3600.0
+
 
 class Watcher:
     """Watches the replicas that the router may read from."""
@@ -42,9 +45,10 @@ class Watcher:
         self._healthy: Mapping[str, tuple[str, ...]] = {}
         self._looked_at = 0.0
         self._connections: dict[str, DatabaseWrapper] = {}
+        self._cuts: dict[str, Cuts] = {}
         self._distances: dict[str, Distance] = {}
         self._asked_at = 0.0
-        self._refused: str | None = None
+        self._said: dict[str, float] = {}
         self._thread = threading.Thread(
             target=self._watch, name="litestream-health", daemon=True
         )
@@ -69,7 +73,7 @@ class Watcher:
         healthy: dict[str, tuple[str, ...]] = {}
         asks = time.monotonic() - self._asked_at > _ASKED_EVERY
         for primary, replicas in topology().routed.items():
-            if asks:
+            if asks or primary not in self._cuts:
                 self._ask(primary, replicas)
             for replica in replicas:
                 try:
@@ -83,12 +87,13 @@ class Watcher:
         self._looked_at = time.monotonic()
 
     def _ask(self, primary: str, replicas: Sequence[Replica]) -> None:
-        newest = newest_of_primary(primary, _DAEMON_TIMEOUT)
+        look = look_at_daemon(primary, _DAEMON_TIMEOUT)
         self._asked_at = time.monotonic()
+        since = self._cuts.setdefault(primary, Cuts()).note(look)
         for replica in replicas:
             distance = self._distances.setdefault(replica.alias, Distance())
-            if newest is not None:
-                distance.note(newest)
+            if look is not None and look.txid is not None:
+                distance.note(look.txid, since)
 
     def _is_healthy(self, replica: Replica) -> bool:
         connection = self._connections.get(replica.alias)
@@ -114,18 +119,36 @@ class Watcher:
             return False
         if compacted.is_expected(replica.poll_interval):
             return False
+        if problem := self._too_old(replica, age, connection.snapshots.newest_txid()):
+            self._say(f"'{replica.alias}' is not read from: {problem}")
+            return False
+        return True
+
+    def _too_old(self, replica: Replica, age: float, txid: int) -> str:
+        """Return why it may lack more than ``max_lag_seconds`` of its primary."""
         limit = replica.max_lag_seconds
         if limit is None:
-            return True
-        lacking = self._distances[replica.alias].seconds(
-            connection.snapshots.newest_txid()
-        )
-        return max(age, lacking) <= limit
+            return ""
+        if age > limit:
+            return f"It was last polled more than {limit:g} s ago."
+        cuts = self._cuts[replica.primary]
+        if cuts.seconds > limit:
+            return cuts.problem or (
+                f"The daemon of '{replica.primary}' has cut nothing for more than "
+                f"{limit:g} s: see its log, and keep its 'monitor-interval' shorter."
+            )
+        if self._distances[replica.alias].seconds(txid) > limit:
+            return (
+                f"The daemon of '{replica.primary}' has had for more than {limit:g} s "
+                "what it lacks: see the daemon's log."
+            )
+        return ""
 
     def _say(self, problem: str, *, traceback: bool = False) -> None:
-        """Log why no replica is read from, once."""
-        if problem != self._refused:
-            self._refused = problem
+        """Log why no replica is read from, once and for a while."""
+        now = time.monotonic()
+        if now - self._said.get(problem, -_SAID_EVERY) >= _SAID_EVERY:
+            self._said[problem] = now
             logger.warning("%s", problem, exc_info=traceback)
 
 

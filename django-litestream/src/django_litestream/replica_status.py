@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.utils import OperationalError
 
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
-from .distance import newest_of_primary
+from .distance import Look, look_at_daemon
 from .errors import UnknownDatabase
 from .redaction import redact_url
 from .topology import topology
@@ -24,7 +24,7 @@ _DAEMON_TIMEOUT = 2.0
 
 
 class Health(Enum):
-    """What the age of the last poll says of a replica."""
+    """What the ages of the last poll and of the daemon's last cut say of a replica."""
 
     HEALTHY = "Healthy"
     LAGGING = "Lagging"
@@ -43,7 +43,11 @@ class Health(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicaStatus:
-    """What is known of one replica; ``reason`` says why nothing is."""
+    """What is known of one replica.
+
+    ``reason`` says why nothing is, or why the primary's daemon cuts nothing; it last
+    did ``cut_seconds`` ago.
+    """
 
     alias: str
     is_vfs: bool = True
@@ -51,12 +55,20 @@ class ReplicaStatus:
     txid: int | None = None
     lag_seconds: float | None = None
     behind: int | None = None
+    cut_seconds: float | None = None
     reason: str = ""
 
     @property
     def health(self) -> Health:
         """What ``vfs-status`` calls it."""
-        return Health.of_lag(self.lag_seconds)
+        polled = Health.of_lag(self.lag_seconds)
+        if not self.reason or polled is Health.UNKNOWN:
+            return polled
+        cut = Health.of_lag(self.cut_seconds)
+        if Health.STALE in (polled, cut):
+            return Health.STALE
+        # What happened a second ago is no reason to be called healthy.
+        return Health.LAGGING if cut is Health.HEALTHY else cut
 
     @property
     def lines(self) -> list[str]:
@@ -65,10 +77,16 @@ class ReplicaStatus:
             "replica": self.replica_url,
             "TXID": None if self.txid is None else f"{self.txid:016x}",
             "last polled": _ago(self.lag_seconds),
-            "behind": None if self.txid is None else _transactions(self.behind),
+            "behind": None if self.txid is None else self._behind,
             "reason": self.reason or None,
         }
         return [f"  {name:<12} {value}" for name, value in told.items() if value]
+
+    @property
+    def _behind(self) -> str:
+        if self.behind is None and self.reason:
+            return "unknown"
+        return _transactions(self.behind)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``get_vfs_status`` returns."""
@@ -79,6 +97,8 @@ class ReplicaStatus:
             "txid": self.txid,
             "lag_seconds": self.lag_seconds,
             "behind": self.behind,
+            "status": self.health.value,
+            "reason": self.reason,
         }
 
 
@@ -89,7 +109,9 @@ def get_vfs_status(alias: str) -> dict[str, Any]:
     ``lag_seconds`` and ``behind`` are ``None``. ``replica_url``: without its secrets.
     ``txid``: the newest transaction, an ``int``. ``lag_seconds``: since the replica
     was last polled with success. ``behind``: how many transactions the primary's
-    daemon has cut that the replica has not, ``None`` where no daemon answers.
+    daemon has cut that the replica has not, ``None`` where no daemon answers, or one
+    that cuts nothing. ``status``: what ``vfs-status`` calls it. ``reason``: why it is
+    not healthy, if that is not its poll's age.
 
     Raises ``OperationalError`` where the replica cannot be opened.
     """
@@ -130,14 +152,26 @@ def status_of(alias: str) -> ReplicaStatus:
     connection.ensure_connection()
     assert connection.snapshots is not None
     # The primary first: the replica may have caught up in between, but not gone back.
-    newest = newest_of_primary(replica.primary, _DAEMON_TIMEOUT)
+    look = look_at_daemon(replica.primary, _DAEMON_TIMEOUT) or Look()
+    reason = "" if replica.moment else _reason(look)
     txid = connection.snapshots.newest_txid()
+    is_known = look.txid is not None and not reason
     return ReplicaStatus(
         alias=alias,
         replica_url=redact_url(replica.url),
         txid=txid,
         lag_seconds=None if replica.moment else connection.snapshots.poll_age(),
-        behind=None if newest is None else max(0, newest - txid),
+        behind=max(0, (look.txid or 0) - txid) if is_known else None,
+        cut_seconds=look.seconds,
+        reason=reason,
+    )
+
+
+def _reason(look: Look) -> str:
+    if look.problem or look.seconds is None or look.seconds < _HEALTHY_UP_TO:
+        return look.problem
+    return (
+        f"The primary's daemon has cut nothing for {look.seconds:.0f} s: see its log."
     )
 
 
