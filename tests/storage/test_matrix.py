@@ -30,7 +30,6 @@ CANNOT_BE_READ = pytest.mark.skip(
     reason="unproven: Litestream's VFS cancels its own reads of a NATS replica"
 )
 
-# So no command that is given the URL alone can do anything with it.
 NATS_URL = pytest.mark.xfail(
     reason="Litestream's executable leaves out the user of a NATS URL"
 )
@@ -173,7 +172,6 @@ def count_at(moment: datetime) -> int:
         return count_notes(alias)
 
 
-@pytest.mark.parametrize("kind", each_kind(nats=NATS_URL), indirect=True)
 def test_time_travel_says_where_the_past_begins(world: ReplicaWorld) -> None:
     with world.worker() as worker:
         assert "its oldest moment is" in worker.call(refused_travel)
