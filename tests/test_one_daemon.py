@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from django_litestream import databases
 
 from .project import PATIENCE, Project, linux, processes_with, wait_until
 
@@ -101,6 +104,17 @@ def test_a_daemon_of_another_project_is_seen(project: Project, tmp_path: Path) -
         assert other.run("replicate", "-once").returncode == 0
     finally:
         other.remove_private_files()
+
+
+@linux
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_what_root_leaves_is_the_database_owners(project: Project) -> None:
+    assert project.run("replicate", "-once").returncode == 0
+    metadata = databases.metadata_beside(project.database)
+    os.chown(metadata, 12345, 12346)
+    assert project.run("replicate", "-once").returncode == 0
+    status = (metadata / "replicate.lock").stat()
+    assert (status.st_uid, status.st_gid) == (12345, 12346)
 
 
 @linux

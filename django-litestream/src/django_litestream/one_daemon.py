@@ -59,9 +59,14 @@ def _lock_metadata(directory: Path, locks: ExitStack) -> bool:
     # A daemon makes it, so where it is not there no other one has been yet.
     if not directory.is_dir():
         return True
+    # Who may not write there is no daemon of this database's: its log says so.
     with suppress(OSError):
-        return _lock(directory, locks)
-    # This user may not write there, and so will Litestream not: its log says so.
+        if not _lock(directory, locks):
+            return False
+        if os.name == "posix" and os.geteuid() == 0:
+            # What root leaves there must keep nobody from locking it.
+            owner = directory.stat()
+            os.chown(directory / _LOCK_NAME, owner.st_uid, owner.st_gid)
     return True
 
 
