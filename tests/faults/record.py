@@ -28,7 +28,7 @@ _HEADINGS = (
     "good / bad / unchecked after the harm",
     "acknowledged rows missing then",
     "verify wrong",
-    "unacknowledged rows gone with the database",
+    "unacknowledged rows that the database lost",
     "lost in the end",
     "failed",
 )

@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.prove, linux]
 DAY = 86_400
 # The product keeps a client's cookie for a day: what is beyond is a test of its own.
 NEARLY_A_DAY = DAY - 1800
-KILLS = 12
+KILLS = 8
 REPLICA = "default_replica"
 
 

@@ -81,7 +81,7 @@ class World:
     server, behind a network that can be cut; else it is a directory. ``disk`` names
     what is on a small disk of its own: the ``replica``, the ``project``, or nothing;
     with ``is_ext4`` it is one that can fail.
-    ``gone`` counts committed rows that went with a database which was restored.
+    ``gone`` counts committed rows that the database has lost for good.
     """
 
     directory: Path
