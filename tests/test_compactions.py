@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from .s3_server import s3_server
 
 ALIAS = "default_replica"
 POLL_INTERVAL = 0.2
+
+# The transactions of a replica before it is begun anew, with fewer.
+OLD_LIFE = 12
 
 
 def compact(replica: Path, *, leave: int = 0) -> None:
@@ -64,7 +68,7 @@ def with_two_commits_to_compact(
 
 def read_until_there_are(notes: int) -> None:
     deadline = time.monotonic() + 60
-    while count_notes(ALIAS) < notes:
+    while count_notes(ALIAS) != notes:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -96,6 +100,28 @@ def test_no_commit_is_taken_back(tmp_path: Path, read: Callable[[], set[int]]) -
     with with_two_commits_to_compact(tmp_path) as (world, worker):
         compact(world.replica_of("default"), leave=1)
         assert worker.call(read) == {3}
+
+
+def test_a_replica_that_is_begun_anew_is_read_anew(tmp_path: Path) -> None:
+    """Its transactions have numbers that the old one had, too."""
+    with (
+        replica_world(tmp_path / "project", levels=[{"interval": "1h"}]) as world,
+        world.worker() as worker,
+    ):
+        with world.replicating():
+            for _ in range(OLD_LIFE):
+                world.write_note()
+                world.wait_until_replicated()
+            compact(world.replica_of("default"))
+            worker.call(read_until_there_are, OLD_LIFE)
+        assert world.run("reset", "default").returncode == 0
+        shutil.rmtree(world.replica_of("default"))
+        with closing(sqlite3.connect(world.database)) as connection, connection:
+            connection.execute("DELETE FROM replica_app_note WHERE id > 2")
+        with world.replicating():
+            world.wait_until_replicated()
+            assert world.newest_in_replica() < OLD_LIFE
+            worker.call(read_until_there_are, 2)
 
 
 def read_where_it_is_compacted_meanwhile(replica: Path) -> None:

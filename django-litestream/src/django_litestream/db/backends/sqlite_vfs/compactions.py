@@ -84,9 +84,12 @@ class InDirectory:
                 # A file may have been renamed since, in the same tick of that clock.
                 is_settled = abs(time.time_ns() - changed) > _LONGEST_TICK
                 self._changed = changed if is_settled else 0
-        except OSError:
+        except FileNotFoundError:
             # Nothing was compacted yet, or there is no such replica.
-            return 0
+            self._newest = self._changed = 0
+        except OSError:
+            # Nothing is polled from there either.
+            pass
         return self._newest
 
     def is_expected(self, poll_interval: float) -> bool:

@@ -74,13 +74,15 @@ class Snapshots:
     def lacks_commits(self) -> bool:
         """Whether a compaction may have taken back commits that the connection had.
 
-        That ends with another connection only. What a snapshot reads is sure to be
+        Or whether it reads a replica that was emptied since and begun anew, whose
+        transactions it would take for those it has, by their numbers. Both end with
+        another connection only. What a snapshot reads is sure to be
         right where this is called once it has been read from.
         """
         if self._is_of_the_past:
             return False
         compacted = self._compactions.newest
-        if compacted > self._connection.compacted:
+        if compacted != self._connection.compacted:
             # Even one that has nothing newer yet: it may poll both at once.
             self._connection.compacted = compacted
             self._lacks_commits = True
