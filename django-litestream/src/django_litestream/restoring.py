@@ -8,6 +8,9 @@ What SQLite keeps beside a database that was lost is left where it is, even by `
 if the database itself is gone. Whoever opens what was restored then has SQLite write the
 pages of the other life over it.
 
+With ``-force`` it removes the database before it looks whether the replica has the moment
+asked for, and whether that can be restored.
+
 A daemon that replicates the path goes on with the file that was there before, and so does
 an application: what is committed then is in neither the new file nor the replica.
 """
@@ -27,6 +30,8 @@ from .subcommands import is_url
 
 # What SQLite writes back into the database beside it. It makes the -shm anew by itself.
 _WRITTEN_BACK = ("-wal", "-journal")
+
+_BESIDE = (*_WRITTEN_BACK, "-shm")
 
 # How long a daemon is waited for, in seconds.
 _PATIENCE = 2.0
@@ -55,6 +60,32 @@ def only_one_restore(arguments: Sequence[str]) -> Iterator[tuple[int, ...]]:
                 "restore elsewhere with -o PATH."
             )
         yield (lock,)
+
+
+@contextmanager
+def kept_until_restored(arguments: Sequence[str]) -> Iterator[None]:
+    """Have the database that ``-force`` replaces back where this block fails.
+
+    ``arguments`` are the words of any subcommand. Until then it is in a directory beside
+    its path. Raises ``RestoreUnsafe`` where it cannot be moved there.
+    """
+    target = _target_of(arguments)
+    # Of a directory, or of one that nobody may write to, Litestream says what is wrong.
+    if (
+        target is None
+        or not _is_replaced(target, arguments)
+        or not os.path.isfile(target)
+        or not os.access(target.parent, os.W_OK)
+    ):
+        yield
+        return
+    files = [target, *(target.with_name(f"{target.name}{end}") for end in _BESIDE)]
+    with _set_aside(files, target.with_name(f"{target.name}.replaced")):
+        try:
+            yield
+        except BaseException:
+            _remove(files)
+            raise
 
 
 def refuse_if_replicated(arguments: Sequence[str], socket: Path | None) -> None:
@@ -135,3 +166,49 @@ def _refuse_what_is_left(database: Path) -> None:
 def _place(file: Path) -> Path:
     """Return the absolute path of ``file``, which may be a link and is not followed."""
     return Path(os.path.realpath(file.parent), file.name)
+
+
+@contextmanager
+def _set_aside(files: Sequence[Path], directory: Path) -> Iterator[None]:
+    """Have ``files`` in ``directory`` in this block; back where it fails, else gone."""
+    kept = [directory / file.name for file in files]
+    try:
+        directory.mkdir(mode=0o700)
+    except FileExistsError as error:
+        raise RestoreUnsafe(
+            f"{directory} has the database that was here before a restore which did not "
+            "end: move it away, and restore again."
+        ) from error
+    except OSError as error:
+        raise RestoreUnsafe(
+            f"{directory} cannot be made ({error.strerror}), to keep the database in "
+            "until the restored one is there: move the database away, and restore again."
+        ) from error
+    try:
+        _move(files, directory)
+        yield
+    except BaseException:
+        _move(kept[::-1], files[0].parent)
+        directory.rmdir()
+        raise
+    _remove(kept)
+    directory.rmdir()
+
+
+def _move(files: Sequence[Path], directory: Path) -> None:
+    for file in files:
+        if not os.path.isfile(file):
+            continue
+        try:
+            file.replace(directory / file.name)
+        except OSError as error:
+            raise RestoreUnsafe(
+                f"{file} cannot be moved to {directory} ({error.strerror}): restore "
+                "elsewhere with -o PATH."
+            ) from error
+
+
+def _remove(files: Sequence[Path]) -> None:
+    for file in files:
+        if os.path.isfile(file):
+            file.unlink()
