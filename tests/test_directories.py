@@ -48,7 +48,8 @@ def test_each_file_can_be_verified_and_restored(
 ) -> None:
     assert project.run("replicate", "-once").returncode == 0
     for path in (tenants / "a.db", tenants / "north" / "b.db"):
-        path.unlink()
+        for file in (path, *path.parent.glob(f"{path.name}-*")):
+            file.unlink()
         listed = project.run("ltx", str(path))
         assert "0000000000000001" in listed.stdout
         completed = project.run("restore", str(path))
