@@ -15,8 +15,6 @@ from .project import wait_until
 from .replica_app.models import Note
 from .replica_world import ReplicaWorld, count_notes, replica_world
 
-pytestmark = pytest.mark.prove
-
 # How long the router may take to see that a replica is not to be read from, and how
 # long it has to keep away from it, in seconds.
 SEEN_WITHIN = 20.0
@@ -58,9 +56,6 @@ def delete_notes() -> None:
     Note.objects.using("default").all().delete()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a replica that is ahead of its primary counts as up to date"
-)
 def test_a_replica_of_another_life_of_its_primary_is_left(world: ReplicaWorld) -> None:
     """Its transactions are numbered from one again, and no poll brings a newer one."""
     with world.replicating():
