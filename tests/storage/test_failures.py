@@ -77,8 +77,10 @@ NOT_OPENED = {
     "abs": "nothing came within",
 }
 
+# Sometimes it sees the loss: see test_known_limits.
 NATS_SAYS_NOTHING = pytest.mark.xfail(
-    reason="Litestream takes an upload to NATS for done whose connection is lost"
+    reason="Litestream takes an upload to NATS for done whose connection is lost",
+    strict=False,
 )
 GS_WAITS = pytest.mark.xfail(
     reason="a restore from Google's storage that dies waits without end", run=False
