@@ -217,6 +217,7 @@ def socket() -> Iterator[Path]:
     finally:
         stop(daemon)
         file.unlink()
+        (private / "replicate.lock").unlink(missing_ok=True)
         private.rmdir()
         for left in DIRECTORY.glob("db.sqlite3*"):
             left.unlink()

@@ -81,6 +81,18 @@ def without_settings(project: Project, connection: sqlite3.Connection) -> None:
     assert project.run(*words).returncode == 0
 
 
+def by_call_command(project: Project, connection: sqlite3.Connection) -> None:
+    """A web worker's, which has the database open and goes on."""
+    once = "call_command('litestream', 'replicate', '-once')"
+    query = "connections['default'].cursor().execute('SELECT count(*) FROM note')"
+    script = ("from django.db import connections", query, once, query)
+    for _ in range(3):
+        connection.executemany("INSERT INTO note (text) VALUES (?)", [("x" * 50,)] * 99)
+        subprocess.run(project.script(*script), cwd=project.directory, check=True)
+    change(connection)
+    subprocess.run(project.script(*script), cwd=project.directory, check=True)
+
+
 def under_a_command_that_is_a_file(
     project: Project, connection: sqlite3.Connection
 ) -> None:
@@ -97,7 +109,14 @@ def under_a_command_that_is_a_file(
 
 
 @pytest.mark.parametrize(
-    "way", [restart, once, without_settings, under_a_command_that_is_a_file]
+    "way",
+    [
+        restart,
+        once,
+        by_call_command,
+        without_settings,
+        under_a_command_that_is_a_file,
+    ],
 )
 def test_what_is_committed_meanwhile_is_restored(
     project: Project, way: Callable[[Project, sqlite3.Connection], None]
@@ -210,6 +229,18 @@ def test_a_wal_that_goes_on_is_left_alone(project: Project) -> None:
         with project.replicating():
             assert project.run("verify").returncode == 0
             assert salts(project.database) == before
+        there = texts(project.database)
+    assert restored_texts(project) == there
+
+
+def test_a_reader_keeps_no_backup_from_being_made(project: Project) -> None:
+    once = "call_command('litestream', 'replicate', '-once')"
+    with kept_open(project.database) as connection, kept_open(project.database) as held:
+        subprocess.run(project.script(once), cwd=project.directory, check=True)
+        connection.execute("INSERT INTO note (text) VALUES ('more')")
+        held.execute("BEGIN")
+        held.execute("SELECT * FROM note").fetchone()
+        subprocess.run(project.script(once), cwd=project.directory, check=True)
         there = texts(project.database)
     assert restored_texts(project) == there
 

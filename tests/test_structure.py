@@ -78,7 +78,7 @@ LEVELS = (
         "wait_for_first_sync",
     },
     # The settings read, a file fetched, another daemon seen, writes noted.
-    {"conf", "download", "one_daemon", "routing"},
+    {"conf", "download", "handing_over", "one_daemon", "routing"},
     # The settings translated, the files found, a daemon run.
     {"binaries", "config", "daemon"},
     # What is missing fetched; Litestream run, asked, or told what is wrong.

@@ -45,42 +45,56 @@ def alone(configuration: Configuration) -> Iterator[None]:
         yield
 
 
-def prepare(
-    configuration: Configuration | None, words: Sequence[str], *, becomes: bool
-) -> None:
-    """Have ``replicate`` see what was committed while Litestream did not run.
+def opened_by(
+    configuration: Configuration | None, words: Sequence[str]
+) -> dict[Path, Path]:
+    """Return the databases that ``replicate`` opens, each with Litestream's directory.
 
     ``words`` are its own, which may name databases; without any it opens those of
     ``configuration``, which is that of the settings, ``None`` where it does not count.
-    ``becomes`` says whether this process becomes Litestream now. Raises
-    ``ConfigurationError``: see ``restarted_wal``.
+    Raises ``ConfigurationError`` for one that Litestream would take for another.
     """
     metadata = configuration.metadata() if configuration else {}
-    make_whole = restarted_wal.hand_over if becomes else restarted_wal.empty
-    for path in dict.fromkeys([*_databases(words), *metadata]):
-        make_whole(path, metadata.get(path))
+    return {
+        path: metadata.get(path) or databases.metadata_beside(path)
+        for path in dict.fromkeys([*_databases(words), *metadata])
+    }
 
 
-def prepare_register(configuration: Configuration, words: Sequence[str]) -> None:
-    """Have the running daemon see all of the databases named, as ``prepare`` does."""
+def prepare_register(
+    configuration: Configuration, words: Sequence[str], *, socket: Path
+) -> None:
+    """Have the daemon on ``socket`` see all of the databases that it is to begin with.
+
+    Raises ``ConfigurationError``: see ``restarted_wal.empty``.
+    """
+    try:
+        known = {one.path for one in Daemon(socket).databases()}
+    except DaemonError:
+        # Litestream says why it cannot be registered either.
+        return
     metadata = configuration.metadata()
     for path in _databases(words):
-        restarted_wal.empty(path, metadata.get(path))
+        if path not in known:
+            restarted_wal.empty(path, metadata.get(path))
 
 
 @contextmanager
 def starting(
-    configuration: Configuration, words: Sequence[str], *, socket: Path
+    configuration: Configuration, words: Sequence[str], *, socket: Path, holds: bool
 ) -> Iterator[None]:
     """Have the daemon on ``socket`` go on in this block with the databases named.
 
-    Raises ``ConfigurationError``: see ``restarted_wal.going_on``.
+    ``holds`` says whether nothing else of this process has one of them open, nor will
+    have. Raises ``ConfigurationError``: see ``restarted_wal.going_on``.
     """
     metadata = configuration.metadata()
     paths = _databases(words)
     with ExitStack() as going_on:
         for path in paths:
-            going_on.enter_context(restarted_wal.going_on(path, metadata.get(path)))
+            going_on.enter_context(
+                restarted_wal.going_on(path, metadata.get(path), holds=holds)
+            )
         before = _last_syncs(socket, paths)
         yield
         # Litestream opens a database some time after it has said that it does.

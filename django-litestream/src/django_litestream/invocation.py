@@ -58,10 +58,17 @@ class Litestream:
     configuration: Configuration | None = None
     show: Show | None = None
 
-    def run(self, arguments: Sequence[str], *, out: Show, err: Show) -> None:
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        out: Show,
+        err: Show,
+        through: Sequence[str] = (),
+    ) -> None:
         """Run a subcommand as a child; ``out`` and ``err`` take its lines.
 
-        Raises ``CommandFailed`` where the exit status is not zero, with what
+        ``through`` are the words of a program that becomes what follows them. Raises ``CommandFailed`` where the exit status is not zero, with what
         Litestream said and what to do, and what is raised in ``restoring`` where it
         would restore.
         """
@@ -72,7 +79,7 @@ class Litestream:
             _raise_unless_well(arguments, *self._try_storage(arguments, file))
             with kept_until_restored(arguments):
                 words = self._words(arguments, file)
-                status, reason = self._run(words, out, err, inherited)
+                status, reason = self._run(words, out, err, inherited, through)
                 _raise_unless_well(arguments, status, reason)
 
     def become(self, arguments: Sequence[str]) -> NoReturn:
@@ -126,6 +133,7 @@ class Litestream:
         out: Show,
         err: Show,
         inherited: Collection[int] = (),
+        through: Sequence[str] = (),
     ) -> tuple[int, str]:
         is_bounded = words[1] == "ltx" and self._waits_for_ever(words)
         reasons: list[str] = []
@@ -139,7 +147,7 @@ class Litestream:
 
         try:
             status = process.run(
-                words,
+                [*through, *words],
                 process.environment(),
                 out=lambda line: out(redacted(line)),
                 err=pass_on_error,

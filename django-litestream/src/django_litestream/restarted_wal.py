@@ -79,13 +79,17 @@ def empty(database: Path, metadata: Path | None = None) -> None:
 
 
 @contextmanager
-def going_on(database: Path, metadata: Path | None = None) -> Iterator[None]:
+def going_on(
+    database: Path, metadata: Path | None = None, *, holds: bool
+) -> Iterator[None]:
     """Have a running daemon start with ``database`` in this block, and pass nothing over.
 
+    ``holds`` says whether its WAL is kept from being begun anew for as long, in a
+    process that opens the database nowhere else.
     Raises ``ConfigurationError`` where it would: it takes a WAL that is empty for one
     that it has emptied itself, so nothing but its end helps.
     """
-    held = wal_index.hold(database)
+    held = wal_index.hold(database) if holds else None
     try:
         known = _known_salts(database, metadata)
         if known is not None and known != _read(_wal(database), _WAL_SALTS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,22 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from ... import config, daemon, databases, install, process, replica_status, restoring
+from ... import (
+    config,
+    daemon,
+    databases,
+    install,
+    process,
+    replica_status,
+    restarted_wal,
+    restoring,
+)
 from ...artifacts import LITESTREAM_VERSION
 from ...binaries import EXECUTABLE, LIBRARY, Kind
 from ...configuration import Configuration
 from ...errors import CommandFailed, LitestreamError
 from ...go_flags import SubcommandParser
+from ...handing_over import handing_over
 from ...invocation import (
     Litestream,
     Show,
@@ -111,11 +122,17 @@ class Command(BaseCommand):
             case "replicate":
                 self._replicate(litestream, arguments, options)
             case "register":
-                daemon.prepare_register(config.build(), arguments[1:])
+                socket = Path(options["socket"] or socket_for(subcommand))
+                daemon.prepare_register(config.build(), arguments[1:], socket=socket)
                 self._run(litestream, arguments, options)
             case "start":
-                socket = Path(options["socket"] or socket_for("start"))
-                with daemon.starting(config.build(), arguments[1:], socket=socket):
+                socket = Path(options["socket"] or socket_for(subcommand))
+                with daemon.starting(
+                    config.build(),
+                    arguments[1:],
+                    socket=socket,
+                    holds=self._from_shell,
+                ):
                     self._run(litestream, arguments, options)
             case _:
                 self._run(litestream, arguments, options)
@@ -128,22 +145,32 @@ class Command(BaseCommand):
         configuration = litestream.configuration
         entries = configuration.mapping["dbs"] if configuration else []
         restoring.refuse_at_start(arguments, entries)
-        becomes = self._from_shell and process.CAN_BECOME
-        if becomes:
+        opened = daemon.opened_by(configuration, arguments[1:])
+        if not process.CAN_BECOME:
+            for path, metadata in opened.items():
+                restarted_wal.empty(path, metadata)
+            self._run(litestream, arguments, options)
+        elif self._from_shell:
             connections.close_all()
-        daemon.prepare(configuration, arguments[1:], becomes=becomes)
-        if becomes:
+            for path, metadata in opened.items():
+                restarted_wal.hand_over(path, metadata)
             litestream.become(arguments)
-        self._run(litestream, arguments, options)
+        else:
+            self._run(litestream, arguments, options, through=handing_over(opened))
 
     def _run(
-        self, litestream: Litestream, arguments: list[str], options: dict[str, Any]
+        self,
+        litestream: Litestream,
+        arguments: list[str],
+        options: dict[str, Any],
+        *,
+        through: Sequence[str] = (),
     ) -> None:
         out: Show = partial(self.stdout.write, ending="")
         err: Show = partial(self.stderr.write, style_func=str, ending="")
         if options.get("json"):
             out = _without_log(out, err)
-        litestream.run(arguments, out=out, err=err)
+        litestream.run(arguments, out=out, err=err, through=through)
 
     def _sync(self, options: dict[str, Any]) -> None:
         (name,) = options["rest"]
