@@ -81,7 +81,9 @@ def _salt() -> str:
 def _read(request: HttpRequest) -> dict[str, int]:
     """Return the TXIDs of the cookie by primary; none of a cookie that is not ours."""
     try:
-        value = request.get_signed_cookie(COOKIE, salt=_salt(), max_age=_KEEP)
+        # Whatever its age, which would be by a clock that may have been set since: a
+        # TXID is as true as ever, and the browser keeps no cookie for longer.
+        value = request.get_signed_cookie(COOKIE, salt=_salt())
     except (KeyError, signing.BadSignature):
         return {}
     assert value is not None
