@@ -7,6 +7,7 @@ of the other's.
 from __future__ import annotations
 
 import math
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -144,7 +145,16 @@ REASONS: dict[Fault, str] = {
 }
 
 
-@pytest.mark.parametrize("fault", REASONS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        stopped,
+        stuck,
+        pytest.param(frozen, marks=pytest.mark.prove),
+        pytest.param(killed, marks=pytest.mark.prove),
+    ],
+    ids=lambda fault: fault.__name__,
+)
 def test_a_daemon_that_cuts_nothing_is_noticed(
     world: ReplicaWorld, fault: Fault
 ) -> None:
@@ -178,6 +188,48 @@ def test_a_daemon_that_cuts_nothing_is_noticed(
         course.close()
 
 
+def leave_a_phantom(world: ReplicaWorld, copy: Path) -> None:
+    """Write to the WAL as a process does that is killed within its commit.
+
+    SQLite shows nothing of it, and writes the next commit over its beginning.
+    """
+    for side in ("", "-wal"):
+        shutil.copyfile(f"{world.database}{side}", f"{copy}{side}")
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        with connection:
+            connection.execute(
+                "INSERT INTO replica_app_note (source, written_at) VALUES (?, 0)",
+                ["phantom" * 20_000],
+            )
+        written = Path(f"{copy}-wal").read_bytes()
+    with Path(f"{world.database}-wal").open("r+b") as file:
+        file.write(written)
+
+
+def test_a_daemon_that_passes_over_commits_is_noticed(
+    world: ReplicaWorld, tmp_path: Path
+) -> None:
+    with (
+        world.replicating(),
+        closing(sqlite3.connect(world.database)) as connection,
+        world.worker() as worker,
+    ):
+        # Without anybody who has it open there would be no WAL to write to.
+        connection.execute("SELECT count(*) FROM replica_app_note").fetchall()
+        worker.call(wait_for_notes, REPLICA, 1)
+        world.wait_until_replicated()
+        before = Daemon(world.socket).txid(world.database)
+        leave_a_phantom(world, tmp_path / "copy.sqlite3")
+        wait_until(lambda: Daemon(world.socket).txid(world.database) > before)
+        worker.call(wait_until_read)
+        world.write_note()
+
+        worker.call(wait_until_refused)
+        assert "has cut nothing of what was written" in world.worker_log()
+        assert Daemon(world.socket).last_cut(world.database).error == ""
+
+
 def leave_alone(world: ReplicaWorld) -> None:
     """Have the replica hold all there is, and no daemon run."""
     with world.replicating():
@@ -186,7 +238,7 @@ def leave_alone(world: ReplicaWorld) -> None:
 
 def is_read_from_on(world: ReplicaWorld) -> bool:
     with world.worker() as worker:
-        places: set[str] = worker.call(places_for, 2 * MAX_LAG)
+        places: set[str] = worker.call(places_for, MAX_LAG + 2)
     return places == {REPLICA}
 
 
@@ -209,6 +261,7 @@ def test_where_the_primary_is_elsewhere_the_age_of_the_poll_counts(
     assert is_healthy(elsewhere)
 
 
+@pytest.mark.prove
 def test_where_there_is_no_socket_the_age_of_the_poll_counts(
     world: ReplicaWorld,
 ) -> None:
@@ -220,6 +273,7 @@ def test_where_there_is_no_socket_the_age_of_the_poll_counts(
     assert is_healthy(world)
 
 
+@pytest.mark.prove
 def test_a_replica_that_may_lag_for_ever_is_read_from_without_a_daemon(
     world: ReplicaWorld,
 ) -> None:
@@ -248,6 +302,23 @@ def test_a_last_cut_from_before_the_process_is_as_old_as_the_clock_says() -> Non
     ):
         cuts.note(look)
         assert cuts.seconds == pytest.approx(seconds, abs=5)
+
+
+def test_what_no_transaction_has_come_of_is_as_old_as_the_look_before() -> None:
+    cuts = Cuts()
+    for look, is_uncut in (
+        (Look(txid=1, cut=cut(0), written_at=1), False),
+        (Look(txid=1, cut=cut(0), written_at=1), False),
+        (Look(txid=1, cut=cut(0), written_at=2), True),
+        (Look(txid=1, cut=cut(0), written_at=2), True),
+        (Look(problem="silent"), True),
+        (Look(txid=2, cut=cut(0), written_at=2), False),
+        (Look(txid=2, cut=cut(0), written_at=None), True),
+        (None, False),
+    ):
+        time.sleep(0.01)
+        cuts.note(look)
+        assert (cuts.uncut_seconds > 0) is is_uncut
 
 
 def test_what_was_cut_unseen_is_as_old_as_the_look_before() -> None:

@@ -56,11 +56,13 @@ class Look:
     """What a primary's daemon was found to do.
 
     ``txid`` is its newest transaction and ``cut`` what became of its last look at the
-    WAL, ``None`` where it did not say. ``problem`` says why nothing more may be cut.
+    WAL, ``None`` where it did not say. ``written_at`` is when the WAL was written to
+    last, in the file system's nanoseconds. ``problem`` says why nothing more may be cut.
     """
 
     txid: int | None = None
     cut: Cut | None = None
+    written_at: int | None = None
     problem: str = ""
 
     @property
@@ -75,14 +77,19 @@ class Cuts:
     """The looks at one daemon, and what follows from all of them.
 
     ``seconds`` is for how long, at the last look, nothing was known to be cut: endless
-    where nothing ever was. ``problem`` is what the last look found.
+    where nothing ever was. ``uncut_seconds`` is for how long the WAL has held what was
+    written to it and no transaction has come of. ``problem`` is what the last look found.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.uncut_seconds = 0.0
         self.problem = ""
         self._seen: datetime | None = None
         self._known_at = -math.inf
+        self._txid: int | None = None
+        self._written_at: int | None = None
+        self._uncut_since: float | None = None
 
     def note(self, look: Look | None) -> float:
         """Note a look; return the earliest that what is new in it can be of.
@@ -92,7 +99,7 @@ class Cuts:
         now = time.monotonic()
         since = now if math.isinf(self._known_at) else self._known_at
         if look is None:
-            self.seconds, self.problem = 0.0, ""
+            self.seconds, self.uncut_seconds, self.problem = 0.0, 0.0, ""
             return since
         cut = look.cut
         if cut and cut.is_over and not cut.error and cut.began_at != self._seen:
@@ -100,7 +107,22 @@ class Cuts:
             ago = 0.0 if self._seen else look.seconds or 0.0
             self._seen, self._known_at = cut.began_at, now - ago
         self.seconds, self.problem = now - self._known_at, look.problem
+        if look.txid is not None:
+            self.uncut_seconds = self._note_written(look, now, since)
         return since
+
+    def _note_written(self, look: Look, now: float, since: float) -> float:
+        """Return for how long the WAL has held what no transaction has come of.
+
+        A cut that has not failed is none of what Litestream passes over: what comes
+        over frames that it has read and that were never committed, for example.
+        """
+        if look.txid != self._txid:
+            self._txid, self._written_at = look.txid, look.written_at
+            self._uncut_since = None
+        elif look.written_at != self._written_at and self._uncut_since is None:
+            self._uncut_since = since
+        return 0.0 if self._uncut_since is None else now - self._uncut_since
 
 
 def look_at_daemon(alias: str, timeout: float) -> Look | None:
@@ -118,9 +140,11 @@ def look_at_daemon(alias: str, timeout: float) -> Look | None:
         return None
     daemon = Daemon(configuration.socket, timeout=timeout)
     try:
-        # The cut first: what was committed before it has a transaction after it.
+        # The cut first: what was committed before it has a transaction after it. What
+        # is written before the WAL is looked at is in this transaction, or the next.
         cut = daemon.last_cut(database.path)
-        look = Look(txid=daemon.txid(database.path), cut=cut)
+        txid = daemon.txid(database.path)
+        look = Look(txid=txid, cut=cut, written_at=_written_at(database))
         return replace(look, problem=_problem_of(daemon, database, look))
     except DaemonError as error:
         if not _is_expected(configuration, database):
@@ -152,6 +176,13 @@ def _problem_of(daemon: Daemon, database: Database, look: Look) -> str:
             f"`manage.py litestream start {in_line(database.label)}`."
         )
     return ""
+
+
+def _written_at(database: Database) -> int | None:
+    try:
+        return database.path.with_name(f"{database.path.name}-wal").stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _is_expected(configuration: Configuration, database: Database) -> bool:

@@ -137,6 +137,12 @@ class Watcher:
                 f"The daemon of '{replica.primary}' has cut nothing for more than "
                 f"{limit:g} s: see its log, and keep its 'monitor-interval' shorter."
             )
+        if cuts.uncut_seconds > limit:
+            return (
+                f"The daemon of '{replica.primary}' has cut nothing of what was written "
+                f"more than {limit:g} s ago, unless that is a transaction which is not "
+                "over: run `manage.py litestream verify`."
+            )
         if self._distances[replica.alias].seconds(txid) > limit:
             return (
                 f"The daemon of '{replica.primary}' has had for more than {limit:g} s "
