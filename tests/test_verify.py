@@ -247,6 +247,31 @@ def test_a_stale_replica_is_bad(project: Project) -> None:
     assert "took nothing new within 2 s, though a daemon" in assert_one_line(completed)
 
 
+@linux
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_database_that_was_replaced_under_the_daemon_is_bad(
+    project: Project, linked: bool
+) -> None:
+    if linked:
+        link = project.directory / "link.sqlite3"
+        link.symlink_to(project.database)
+        project.databases["default"] = project.sqlite(link)
+        project.write_settings()
+    with project.replicating():
+        assert project.run("verify").returncode == GOOD
+        other = project.directory / "other.sqlite3"
+        with closing(sqlite3.connect(project.database)) as connection:
+            connection.execute("VACUUM INTO ?", [str(other)])
+        with closing(sqlite3.connect(other)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        for beside in ("-wal", "-shm"):
+            Path(f"{project.database}{beside}").unlink()
+        other.replace(project.database)
+        completed = project.run("verify", "-timeout", "2")
+    assert completed.returncode == BAD
+    assert "replicates a file that was at" in assert_one_line(completed)
+
+
 @pytest.mark.parametrize("keep", [0, 50, 150])
 def test_a_truncated_file_is_bad(project: Project, keep: int) -> None:
     """Damage in a file that nothing has been compacted from yet."""

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,9 @@ from .vfs.listing import read_listing
 # How often the replica is looked at, in seconds. A daemon with Litestream's defaults
 # uploads once a second.
 _POLL_INTERVAL = 0.1
+
+# Of the daemon, what it is, when it is too late for anything else; in seconds.
+_LONGEST_QUESTION = 1.0
 
 # Of the disk that is restored to: nothing else is written.
 _NO_SPACE = re.compile("no space left on device|not enough space on the disk")
@@ -94,6 +97,12 @@ class Verifier:
                 with report.timed("replicated"):
                     newest = self._wait_past(database, seen, deadline)
                 if newest is None:
+                    if daemon_answers and self._has_lost(database):
+                        raise BackupBad(
+                            f"The daemon on {self.socket} replicates a file that was at "
+                            f"{database.path} and is there no more: restart it, and "
+                            "your application, which may have that file open too."
+                        )
                     raise self._nothing_came(
                         before, moved=moved, daemon_answers=daemon_answers
                     )
@@ -128,6 +137,25 @@ class Verifier:
                 "is refused."
             )
         return True
+
+    def _has_lost(self, database: Database) -> bool:
+        """Whether the daemon has a file open that was deleted from this path.
+
+        Known on Linux, of a daemon that this user may look at.
+        """
+        assert self.socket is not None
+        deleted = f"{os.path.realpath(database.path)} (deleted)"
+        try:
+            daemon = Daemon(self.socket, timeout=_LONGEST_QUESTION).info().pid
+            opened = [*Path(f"/proc/{daemon}/fd").iterdir()]
+        except (DaemonError, OSError):
+            return False
+        for file in opened:
+            # It may have been closed since.
+            with suppress(OSError):
+                if os.readlink(file) == deleted:
+                    return True
+        return False
 
     def _nothing_came(
         self, txid: int, *, moved: bool, daemon_answers: bool
