@@ -500,3 +500,38 @@ def test_w009_a_client_that_may_miss_its_own_writes(
 def test_w009_is_not_for_projects_without_the_router() -> None:
     with with_databases(replica=replica()):
         assert messages({}) == []
+
+
+@pytest.mark.parametrize("key", ["path", "dir"])
+@pytest.mark.parametrize("login", ["mysite:secret", "mysite", "$NATS_LOGIN"])
+def test_w010_a_login_that_litestream_does_not_use(key: str, login: str) -> None:
+    replicated = {
+        key: str(DIRECTORY),
+        "replica": {"url": f"nats://{login}@host/bucket"},
+    }
+    assert only_message({"dbs": [replicated]}) == (
+        "litestream.W010",
+        f"The replica of {DIRECTORY} has its login within its URL, and Litestream "
+        "0.5.17 comes to NATS without it.",
+        "Give the replica the keys 'username' and 'password', or 'token'.",
+    )
+
+
+@pytest.mark.parametrize(
+    "replica",
+    [
+        {"url": "nats://host/bucket"},
+        {"url": "nats://host/a@b"},
+        {
+            "url": "nats://mysite@host/bucket",
+            "username": "mysite",
+            "password": "secret",
+        },
+        {"url": "nats://secret@host/bucket", "token": "secret"},
+        {"url": "sftp://mysite@host/path"},
+        {"type": "nats", "bucket": "mysite"},
+    ],
+)
+def test_w010_is_not_said_where_litestream_logs_in(replica: dict[str, str]) -> None:
+    replicated = {"path": str(DIRECTORY / "other.sqlite3"), "replica": replica}
+    assert messages({"dbs": [replicated]}) == []

@@ -22,6 +22,7 @@ class LitestreamConfig(AppConfig):
             checks.check_extension,
             checks.check_environment,
             checks.check_journal_mode,
+            checks.check_nats,
             checks.check_replicas,
             checks.check_middleware,
         ):

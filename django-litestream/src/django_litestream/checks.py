@@ -43,6 +43,8 @@ _CREDENTIALS = {
     "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST"),
     "s3": _S3_KEYS,
 }
+# The keys of a NATS replica by which it is logged in.
+_NATS_LOGINS = ("creds", "jwt", "token", "username")
 _SEE_CONFIG = "`manage.py litestream config` prints what becomes of the settings."
 
 
@@ -150,6 +152,26 @@ def check_environment(
             if replica.url.startswith("s3:")
         )
     return messages
+
+
+def check_nats(
+    app_configs: Sequence[AppConfig] | None, **options: Any
+) -> list[CheckMessage]:
+    """W010: a login within the URL of a NATS replica."""
+    configuration = _configuration()
+    if configuration is None:
+        return []
+    return [
+        Warning(
+            f"The replica of {in_line(entry.get('path') or entry['dir'])} has its login "
+            "within its URL, and Litestream 0.5.17 comes to NATS without it.",
+            hint="Give the replica the keys 'username' and 'password', or 'token'.",
+            id="litestream.W010",
+        )
+        for entry in configuration.mapping["dbs"]
+        for replica in (entry.get("replica"), *(entry.get("replicas") or ()))
+        if replica and _has_login_in_url_only(replica)
+    ]
 
 
 def check_journal_mode(
@@ -305,6 +327,12 @@ def _replicas() -> Mapping[str, Replica]:
         return topology().replicas
     except ImproperlyConfigured:
         return {}
+
+
+def _has_login_in_url_only(replica: Mapping[str, Any]) -> bool:
+    scheme, _, rest = (replica.get("url") or "").partition("://")
+    has_login = any(replica.get(key) for key in _NATS_LOGINS)
+    return scheme == "nats" and "@" in rest.partition("/")[0] and not has_login
 
 
 def _configuration() -> Configuration | None:
