@@ -338,7 +338,8 @@ def test_a_restore_is_not_held_up_by_them(project: Project) -> None:
     settings.write_text(
         settings.read_text() + "\nSTATICFILES_DIRS = 3\nMEDIA_URL = 3\n"
     )
-    project.database.unlink()
+    for file in project.directory.glob("db.sqlite3*"):
+        file.unlink()
     assert project.run("restore", "default").returncode == 0
 
 
