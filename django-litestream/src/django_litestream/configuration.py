@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from . import config_yaml, databases
+from . import databases
 from .databases import Database
 from .errors import ConfigurationError
 from .redaction import redacted
@@ -63,6 +63,9 @@ class Configuration:
 
     def to_yaml(self, *, show_secrets: bool = True) -> str:
         """Return the text of the file; without ``show_secrets`` to be looked at."""
+        # PyYAML takes long, and few commands of a project write the file.
+        from . import config_yaml
+
         return config_yaml.dump(
             self.mapping if show_secrets else redacted(self.mapping)
         )
