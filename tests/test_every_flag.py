@@ -49,6 +49,10 @@ NO_BACKUP = (
     "there: run `manage.py litestream replicate`, or correct the database's replica in "
     "settings.LITESTREAM['dbs']."
 )
+NOT_OF_THAT_MOMENT = (
+    "no matching backup files available of that moment. `manage.py litestream ltx -level "
+    "all DATABASE` lists what there is."
+)
 EVERY_FLAG = [
     (subcommand.name, flag.name)
     for subcommand in SUBCOMMANDS.values()
@@ -685,7 +689,8 @@ def restore_goes_up_to_a_transaction(world: World, name: str) -> None:
     assert world.refused(*restore(world, "-txid", "1")) == (
         'invalid value "1" for flag -txid: invalid txid format'
     )
-    assert world.refused(*restore(world, "-force", "-txid", f"{255:016x}")) == NO_BACKUP
+    beyond = ("-force", "-txid", f"{255:016x}")
+    assert world.refused(*restore(world, *beyond)) == NOT_OF_THAT_MOMENT
 
 
 @case("restore", "timestamp")
@@ -693,7 +698,7 @@ def restore_goes_back_in_time(world: World, name: str) -> None:
     world.replicate()
     words = (name, "-config", str(world.configuration), "-o", str(world.copy))
     refusals = {
-        "2020-01-01T00:00:00Z": NO_BACKUP,
+        "2020-01-01T00:00:00Z": NOT_OF_THAT_MOMENT,
         "yesterday": "invalid -timestamp, must specify in ISO 8601 format "
         "(e.g. 2000-01-01T00:00:00Z)",
     }

@@ -23,6 +23,9 @@ NO_BACKUP = (
     "There is no backup that can be restored there: run `manage.py litestream "
     "replicate`, or correct the database's replica in settings.LITESTREAM['dbs']."
 )
+NOT_OF_THAT_MOMENT = (
+    "`manage.py litestream ltx -level all DATABASE` lists what there is."
+)
 NOT_CONFIGURED = (
     "Add the database to settings.LITESTREAM['dbs'], or name it as it stands there."
 )
@@ -92,6 +95,18 @@ MISTAKES = {
         words="restore -o {here}/copy file://{here}/none",
         answer="no matching backup files available",
         remedy=NO_BACKUP,
+    ),
+    "no backup of any moment": Mistake(
+        words="restore -timestamp 2001-01-01T00:00:00Z -o {here}/copy "
+        "file://{here}/none",
+        answer="no backups found",
+        remedy=NO_BACKUP,
+    ),
+    "a moment before the oldest": Mistake(
+        words="restore -timestamp 2001-01-01T00:00:00Z -o {here}/copy "
+        "file://{here}/replica",
+        answer="timestamp does not exist",
+        remedy=NOT_OF_THAT_MOMENT,
     ),
     "a database that is not configured": Mistake(
         words="restore -config {here}/good.yml {here}/other.db",
@@ -184,6 +199,7 @@ MISTAKES = {
 # What files alone do not provoke: a server's answers and what the system refuses.
 # Dots stand for what differs from time to time.
 TOLD_BY_OTHERS = {
+    reasons.NOT_OF_THAT_MOMENT: NOT_OF_THAT_MOMENT,
     "cannot calc restore plan: storage: bucket doesn't exist": NO_BUCKET,
     'nats: ... object store bucket "b" (bucket must be created beforehand): nats: '
     "bucket not found": NO_BUCKET,

@@ -323,10 +323,10 @@ def aside(project: Project) -> Path:
     return beside(project.database, ".replaced")
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [("-timestamp", "2001-01-01T00:00:00Z"), ("-txid", f"{255:016x}")],
-)
+MOMENTS = [("-timestamp", "2001-01-01T00:00:00Z"), ("-txid", f"{255:016x}")]
+
+
+@pytest.mark.parametrize("flags", MOMENTS)
 def test_what_cannot_be_restored_replaces_nothing(
     project: Project, flags: tuple[str, ...]
 ) -> None:
@@ -336,9 +336,22 @@ def test_what_cannot_be_restored_replaces_nothing(
     before = {file: file.read_bytes() for file in files}
     assert len(before) == 3
     failed = project.run("restore", "-force", *flags, "default")
-    assert failed.returncode != 0
+    assert failed.returncode == 1
+    assert failed.stderr == (
+        "CommandError: no matching backup files available of that moment. `manage.py "
+        "litestream ltx -level all DATABASE` lists what there is.\n"
+    )
     assert {file: file.read_bytes() for file in files} == before
     assert not aside(project).exists()
+
+
+@pytest.mark.parametrize("flags", [(), *MOMENTS])
+def test_an_empty_replica_has_no_other_moments(
+    project: Project, flags: tuple[str, ...]
+) -> None:
+    failed = project.run("restore", "-force", *flags, "default")
+    assert failed.returncode == 1
+    assert "There is no backup that can be restored there" in failed.stderr
 
 
 def test_a_backup_that_is_damaged_replaces_nothing(project: Project) -> None:

@@ -18,7 +18,7 @@ from . import config, databases, private_files, process
 from .configuration import Configuration
 from .databases import Database
 from .errors import CommandFailed, ConfigurationError, LitestreamError
-from .reasons import explain
+from .reasons import NO_BACKUP, NOT_OF_THAT_MOMENT, explain
 from .redaction import redact, secrets_of, url_secrets
 from .restoring import kept_until_restored, only_one_restore
 from .subcommands import (
@@ -30,6 +30,10 @@ from .subcommands import (
     command_line,
     is_url,
 )
+
+_CONFIG = f"-{CONFIG.name}"
+# What ``restore`` is asked for a moment with.
+_MOMENTS = frozenset({"-timestamp", "-txid"})
 
 # The level that Litestream keeps snapshots in, which are few.
 _SNAPSHOTS = "9"
@@ -80,6 +84,8 @@ class Litestream:
             with kept_until_restored(arguments):
                 words = self._words(arguments, file)
                 status, reason = self._run(words, out, err, inherited, through)
+                if NO_BACKUP in reason and self._has_other_moments(arguments, file):
+                    reason = NOT_OF_THAT_MOMENT
                 _raise_unless_well(arguments, status, reason)
 
     def become(self, arguments: Sequence[str]) -> NoReturn:
@@ -119,6 +125,17 @@ class Litestream:
             return 0, ""
         words = ["ltx", "-level", _SNAPSHOTS, arguments[-1]]
         return self._run(self._words(words, file), _ignored, _ignored)
+
+    def _has_other_moments(self, arguments: Sequence[str], file: Path | None) -> bool:
+        """Whether the replica has something, where a moment was to be restored."""
+        *flags, replicated = arguments[1:]
+        if not _MOMENTS & set(flags):
+            return False
+        own = flags.index(_CONFIG) if _CONFIG in flags else len(flags)
+        words = ["ltx", "-json", "-level", "all", *flags[own : own + 2], replicated]
+        listed: list[str] = []
+        self._run(self._words(words, file), listed.append, _ignored)
+        return any('"max_txid"' in line for line in listed)
 
     def _waits_for_ever(self, words: Sequence[str]) -> bool:
         """Whether Litestream may wait for ever for the storage of a subcommand."""
@@ -167,7 +184,7 @@ class Litestream:
         subcommand, *rest = arguments
         inserted: list[str] = []
         if file is not None:
-            inserted = [f"-{CONFIG.name}", str(file)]
+            inserted = [_CONFIG, str(file)]
             # A reference is the one thing that Litestream must expand. The file
             # means the same either way: see Configuration.to_yaml.
             if self.configuration and not self.configuration.references:

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import re
 
+# Litestream says the one where a replica is empty and where it lacks a moment.
+NO_BACKUP = "no matching backup files available"
+NOT_OF_THAT_MOMENT = "no matching backup files available of that moment"
+
 _REMEDIES = tuple(
     (re.compile(pattern), remedy)
     for pattern, remedy in (
         (
-            r"no matching backup files available",
+            rf"{NOT_OF_THAT_MOMENT}|timestamp does not exist",
+            "`manage.py litestream ltx -level all DATABASE` lists what there is.",
+        ),
+        (
+            rf"{NO_BACKUP}|no backups found",
             "There is no backup that can be restored there: run `manage.py litestream "
             "replicate`, or correct the database's replica in "
             "settings.LITESTREAM['dbs'].",
