@@ -472,7 +472,11 @@ def test_a_disk_too_small_for_what_is_in_the_wal_is_unchecked(
         assert "point TMPDIR at a larger disk" in verified.stderr
 
 
-def test_without_a_daemon_to_ask_nothing_is_compared(project: Project) -> None:
+@pytest.mark.parametrize("flags", [(), ("-json",)])
+def test_without_a_daemon_to_ask_nothing_is_compared(
+    project: Project, flags: tuple[str, ...]
+) -> None:
+    """Cron mails what is on standard error, whatever becomes of the rest."""
     project.litestream["socket"] = {"enabled": False}
     project.write_settings()
     daemon = subprocess.Popen(
@@ -483,11 +487,19 @@ def test_without_a_daemon_to_ask_nothing_is_compared(project: Project) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        completed = project.run("verify", "-timeout", str(PATIENCE))
+        completed = project.run("verify", "-timeout", str(PATIENCE), *flags)
     finally:
         stop(daemon)
     assert completed.returncode == GOOD
-    assert "its pages were not compared: " in completed.stdout
+    assert completed.stderr == (
+        "Warning: default: its pages were not compared: no daemon answers\n"
+    )
+    if flags:
+        (report,) = json.loads(completed.stdout)
+        assert (report["status"], report["compared"]) == ("good", False)
+    else:
+        assert completed.stdout.startswith("default: good: the newest commit can be")
+        assert "page" not in completed.stdout
 
 
 def test_one_bad_among_good_ones_is_named(project: Project) -> None:

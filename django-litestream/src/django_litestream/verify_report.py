@@ -54,15 +54,20 @@ class Report:
         steps = "".join(
             f"\n  {step:<24} {took:7.3f} s" for step, took in self.steps.items()
         )
-        pages = (
-            "and every page is the same"
-            if self.compared
-            else f"its pages were not compared: {self.not_compared}"
-        )
+        pages = ", and every page is the same" if self.compared else ""
         outcome = self.reason or (
-            f"the newest commit can be restored (TXID {self._txid}), {pages}"
+            f"the newest commit can be restored (TXID {self._txid}){pages}"
         )
         return f"{self.database.label}: {self.verdict.name.lower()}: {outcome}{steps}"
+
+    @property
+    def warning(self) -> str:
+        """What a good backup was not looked at for, empty where that is nothing."""
+        if self.compared or self.verdict is not Verdict.GOOD:
+            return ""
+        return (
+            f"{self.database.label}: its pages were not compared: {self.not_compared}"
+        )
 
     @property
     def _txid(self) -> str | None:

@@ -251,6 +251,8 @@ class Command(BaseCommand):
                 reports.append(verifier.verify(database))
                 if not options["json"]:
                     self.stdout.write(str(reports[-1]))
+        # Of a good backup, cron mails this alone.
+        self._warn(*filter(None, (one.warning for one in reports)))
         if options["json"]:
             self.stdout.write(json.dumps([one.as_dict() for one in reports], indent=2))
         for verdict in (Verdict.BAD, Verdict.UNCHECKED):
