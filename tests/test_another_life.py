@@ -1,4 +1,4 @@
-"""Replicas that are open while their place is emptied and filled anew."""
+"""Replicas that are not of their primary as it is: of an older life of it, or another."""
 
 from __future__ import annotations
 
@@ -72,3 +72,27 @@ def test_a_replica_of_another_life_of_its_primary_is_left(world: ReplicaWorld) -
         with world.replicating():
             world.wait_until_replicated()
             worker.call(wait_until_read_rightly)
+
+
+def read_for_a_while() -> set[str]:
+    """Return what the router would have read from, once it has looked for long."""
+    ends = time.monotonic() + RIGHT_FOR
+    found: set[str] = set()
+    while time.monotonic() < ends:
+        found.update(healthy_replicas())
+        time.sleep(0.05)
+    return found
+
+
+def test_a_replica_of_another_database_is_not_read_from(tmp_path: Path) -> None:
+    with replica_world(tmp_path / "project", "default", "other") as world:
+        world.vfs["default_replica"]["url"] = world.replica_of("other").as_uri()
+        world.write_settings()
+        with world.replicating(), world.worker() as worker:
+            for _ in range(10):
+                world.write_note("other")
+                world.wait_until_replicated("other")
+            assert worker.call(read_for_a_while) == set()
+            status = world.run("vfs-status", "default_replica")
+    assert status.returncode == 1
+    assert "it is of another life of the database, or of another one" in status.stdout

@@ -23,6 +23,12 @@ from .databases import Database
 from .errors import ConfigurationError, DaemonError, LitestreamError
 from .settings_problems import in_line
 
+# What is said of a replica that is ahead of its primary's daemon.
+FOREIGN = (
+    "It has transactions that its primary's daemon never had, so it is of another life "
+    "of the database, or of another one: restart what reads it, or correct its URL."
+)
+
 # What a daemon calls a database that it was told to stop.
 _STOPPED = "stopped"
 
@@ -173,7 +179,8 @@ def _problem_of(daemon: Daemon, database: Database, look: Look) -> str:
     ):
         return (
             f"The daemon has stopped replicating {in_line(database.path)}: run "
-            f"`manage.py litestream start {in_line(database.label)}`."
+            f"`manage.py litestream start {in_line(database.label)}`, or restart the "
+            "daemon where that is refused."
         )
     return ""
 

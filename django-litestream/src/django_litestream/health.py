@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from django.db.utils import DatabaseError
 
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
 from .db.backends.sqlite_vfs.compactions import compactions
-from .distance import Cuts, Distance, look_at_daemon
+from .distance import FOREIGN, Cuts, Distance, look_at_daemon
 from .replicas import Replica
 from .topology import topology
 from .vfs.forks import forks
@@ -47,6 +48,8 @@ class Watcher:
         self._connections: dict[str, DatabaseWrapper] = {}
         self._cuts: dict[str, Cuts] = {}
         self._distances: dict[str, Distance] = {}
+        # ``None`` where that is not known yet.
+        self._is_foreign: dict[str, bool | None] = {}
         self._asked_at = 0.0
         self._said: dict[str, float] = {}
         self._thread = threading.Thread(
@@ -87,6 +90,8 @@ class Watcher:
         self._looked_at = time.monotonic()
 
     def _ask(self, primary: str, replicas: Sequence[Replica]) -> None:
+        # First of all: what a replica has by then the daemon has had before.
+        held = {replica.alias: self._newest_txid(replica) for replica in replicas}
         look = look_at_daemon(primary, _DAEMON_TIMEOUT)
         self._asked_at = time.monotonic()
         since = self._cuts.setdefault(primary, Cuts()).note(look)
@@ -94,6 +99,19 @@ class Watcher:
             distance = self._distances.setdefault(replica.alias, Distance())
             if look is not None and look.txid is not None:
                 distance.note(look.txid, since)
+                has = held[replica.alias]
+                is_foreign = None if has is None else has > look.txid
+                self._is_foreign[replica.alias] = is_foreign
+
+    def _newest_txid(self, replica: Replica) -> int | None:
+        connection = self._connections.get(replica.alias)
+        if connection is None or connection.snapshots is None:
+            return None
+        try:
+            return connection.snapshots.newest_txid()
+        except (sqlite3.Error, LookupError):
+            # Nothing can be read on a connection that the VFS has lost.
+            return None
 
     def _is_healthy(self, replica: Replica) -> bool:
         connection = self._connections.get(replica.alias)
@@ -118,6 +136,11 @@ class Watcher:
             )
             return False
         if compacted.is_expected(replica.poll_interval):
+            return False
+        is_foreign = self._is_foreign.get(replica.alias, False)
+        if is_foreign:
+            self._say(f"'{replica.alias}' is not read from: {FOREIGN}")
+        if is_foreign is not False:
             return False
         if problem := self._too_old(replica, age, connection.snapshots.newest_txid()):
             self._say(f"'{replica.alias}' is not read from: {problem}")

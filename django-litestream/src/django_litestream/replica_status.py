@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.utils import OperationalError
 
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
-from .distance import Look, look_at_daemon
+from .distance import FOREIGN, Look, look_at_daemon
 from .errors import UnknownDatabase
 from .redaction import redact_url
 from .topology import topology
@@ -151,9 +151,10 @@ def status_of(alias: str) -> ReplicaStatus:
         return ReplicaStatus(alias=alias, is_vfs=False)
     connection.ensure_connection()
     assert connection.snapshots is not None
-    # The primary first: the replica may have caught up in between, but not gone back.
+    # The primary has had what the replica has, which may catch up, but not go back.
+    held = connection.snapshots.newest_txid()
     look = look_at_daemon(replica.primary, _DAEMON_TIMEOUT) or Look()
-    reason = "" if replica.moment else _reason(look)
+    reason = "" if replica.moment else _reason(look, held)
     txid = connection.snapshots.newest_txid()
     is_known = look.txid is not None and not reason
     return ReplicaStatus(
@@ -167,7 +168,9 @@ def status_of(alias: str) -> ReplicaStatus:
     )
 
 
-def _reason(look: Look) -> str:
+def _reason(look: Look, txid: int) -> str:
+    if look.txid is not None and txid > look.txid:
+        return FOREIGN
     if look.problem or look.seconds is None or look.seconds < _HEALTHY_UP_TO:
         return look.problem
     return (
