@@ -60,7 +60,7 @@ test *args: install
 # Run the tests that take minutes: real storages, faults, a model of replication, a soak
 [positional-arguments]
 prove *args: install
-    {{bin}}/python -m pytest -m prove -n 2 --dist worksteal "$@"
+    {{bin}}/python -m pytest -m prove -n 3 --dist worksteal "$@"
 
 # Run the tests with another Django, such as 5.2
 [positional-arguments]
