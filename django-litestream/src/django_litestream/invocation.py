@@ -72,9 +72,9 @@ class Litestream:
     ) -> None:
         """Run a subcommand as a child; ``out`` and ``err`` take its lines.
 
-        ``through`` are the words of a program that becomes what follows them. Raises ``CommandFailed`` where the exit status is not zero, with what
-        Litestream said and what to do, and what is raised in ``restoring`` where it
-        would restore.
+        ``through`` are the words of a program that becomes what follows them. Raises
+        ``CommandFailed`` where the exit status is not zero, with what Litestream said
+        and what to do, and what is raised in ``restoring`` where it would restore.
         """
         with (
             self._configuration_file() as file,
