@@ -51,7 +51,8 @@ def _settings(**changed: Any) -> Change:
 
 def _without_database(then: Change = lambda project: None) -> Change:
     def change(project: InstalledProject) -> None:
-        project.database.unlink()
+        for file in project.database.parent.glob(f"{project.database.name}*"):
+            file.unlink()
         then(project)
 
     return change
