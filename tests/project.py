@@ -226,6 +226,11 @@ def replicates(path: Path) -> bool:
     )
 
 
+def take_away(directory: Path) -> None:
+    """Have a directory gone at once, though a daemon goes on writing to it."""
+    directory.rename(directory.with_name(f"{directory.name}-taken-away"))
+
+
 def wait_until(condition: Any, *, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

@@ -30,7 +30,7 @@ from django_litestream import binaries, config, private_files, process
 from django_litestream.artifacts import LITESTREAM_VERSION
 from django_litestream.subcommands import SUBCOMMANDS
 
-from .project import PATIENCE, count_rows, replicates, stop, wait_until
+from .project import PATIENCE, count_rows, replicates, stop, take_away, wait_until
 from .settings import DIRECTORY
 
 ROOT = Path(__file__).parent.parent
@@ -486,7 +486,7 @@ def sync_waits_no_longer_than_it_is_told(world: World, name: str) -> None:
         with pytest.raises(CommandError, match=message):
             world.run(name, "-timeout", wrong, database)
     world.register()
-    shutil.rmtree(world.replica)
+    take_away(world.replica)
     world.replica.touch()
     world.insert(1)
     assert world.refused(name, "-wait", "-timeout", "0.3", database) == (

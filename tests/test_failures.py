@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from .project import PATIENCE, Project, count_rows, stop, wait_until
+from .project import PATIENCE, Project, count_rows, stop, take_away, wait_until
 from .settings import DIRECTORY
 
 REPLICA = {"type": "file", "path": str(DIRECTORY / "no-replica")}
@@ -143,7 +142,7 @@ def test_a_replica_that_cannot_be_written(project: Project) -> None:
 
 def test_a_replica_that_becomes_unwritable_under_the_daemon(project: Project) -> None:
     with project.replicating() as daemon:
-        shutil.rmtree(project.replica)
+        take_away(project.replica)
         project.replica.touch()
         project.insert()
         line = failing_from_shell(project, "sync", "-wait", "-timeout", "2", "default")

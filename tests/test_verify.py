@@ -22,7 +22,7 @@ from django.test import override_settings
 
 from django_litestream import marks
 
-from .project import PATIENCE, Project, count_rows, linux, stop, wait_until
+from .project import PATIENCE, Project, count_rows, linux, stop, take_away, wait_until
 from .test_placement import mounted
 
 GOOD, BAD, UNCHECKED = 0, 1, 2
@@ -296,7 +296,7 @@ def test_a_replica_deleted_under_the_daemon_is_bad_until_it_has_a_snapshot(
     with project.replicating():
         # The daemon's first snapshot is due about a second after its start.
         wait_until(lambda: any(project.replica.glob("ltx/9/*")))
-        shutil.rmtree(project.replica)
+        take_away(project.replica)
         completed = project.run("verify")
         assert completed.returncode == BAD
         assert "cannot be restored" in assert_one_line(completed)
@@ -404,7 +404,7 @@ def test_a_missing_database_is_unchecked_and_not_made(project: Project) -> None:
 
 def test_a_replica_that_cannot_be_read_is_unchecked(project: Project) -> None:
     with project.replicating() as daemon:
-        shutil.rmtree(project.replica)
+        take_away(project.replica)
         project.replica.write_text("not a directory")
         completed = project.run("verify")
         # It would go on trying for half a minute.
