@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -65,29 +65,28 @@ def keep(path: Path) -> int | None:
     hold it. The file stays where it is. Raises ``OSError`` where it cannot be made or
     locked.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if _lock_for_process(handle):
-            os.set_inheritable(handle, True)
-            return handle
-    except BaseException:
-        os.close(handle)
-        raise
-    os.close(handle)
-    return None
+    handle = _opened(path, _lock_for_process)
+    if handle is not None:
+        os.set_inheritable(handle, True)
+    return handle
 
 
 def _try(path: Path) -> int | None:
     """Return the locked file's descriptor, ``None`` where another process has it."""
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        return _opened(path, lambda handle: _lock(handle) and _is_still(path, handle))
     except PermissionError:
         # Windows' answer, too, for a file that its last holder is removing.
         if sys.platform == "win32" and path.exists():
             return None
         raise
+
+
+def _opened(path: Path, lock: Callable[[int], bool]) -> int | None:
+    """Return the descriptor of the file if ``lock`` takes it, else ``None``."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        if _lock(handle) and _is_still(path, handle):
+        if lock(handle):
             return handle
     except BaseException:
         os.close(handle)
