@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from django.test import override_settings
 
 from django_litestream.vfs.listing import list_files
 
-from .project import PATIENCE
+from .project import PATIENCE, Project, linux, processes_with, wait_until
 
 _EXECUTABLE = """\
 #!/bin/sh
@@ -68,3 +71,31 @@ def test_a_secret_is_in_no_word_of_the_command(
 @pytest.mark.parametrize("url", ["file:///srv/replica", "s3://bucket/path"])
 def test_what_has_no_secret_is_named(asked: Path, url: str) -> None:
     assert words_for(asked, url) == [url]
+
+
+@linux
+def test_a_process_that_ends_leaves_no_listing_behind(project: Project) -> None:
+    """Of a storage that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        marker = f"of-process-{os.getpid()}"
+        url = f"gs://bucket/{marker}"
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        lister = subprocess.Popen(
+            project.script(
+                "import threading",
+                "from django_litestream.vfs.listing import list_files",
+                f"arguments = ({url!r}, {PATIENCE})",
+                "threading.Thread(target=list_files, args=arguments, daemon=True).start()",
+                "sys.stdin.read()",
+            ),
+            cwd=project.directory,
+            env={**project.environment(), "STORAGE_EMULATOR_HOST": address},
+            stdin=subprocess.PIPE,
+        )
+        with lister:
+            wait_until(lambda: listings(marker))
+        wait_until(lambda: not listings(marker))
+
+
+def listings(marker: str) -> list[str]:
+    return [line for line in processes_with(marker) if " ltx -json " in line]

@@ -7,11 +7,14 @@ users of the machine can read the words of a command.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,6 +29,9 @@ from .environment import initial_environment
 # The database that a configuration is of; it need not be there.
 _DATABASE = "/replica"
 _CONFIGURED = ("-config", "/dev/stdin", "-no-expand-env", _DATABASE)
+
+# What this process has started and waits for.
+_running: set[subprocess.Popen[str]] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +53,10 @@ def list_files(url: str, timeout: float, *, level: str = "all") -> list[LTXFile]
         executable = binaries.find_executable()
         has_secret = any(url_secrets(url)) and os.name == "posix"
         place = _CONFIGURED if has_secret else (url,)
-        listed = subprocess.run(
+        returncode, printed, said = _run(
             [executable, "ltx", "-json", "-level", level, *place],
-            input=_configuration(url) if has_secret else "",
-            env=initial_environment() or dict(os.environ),
-            capture_output=True,
-            text=True,
-            errors="replace",
+            given=_configuration(url) if has_secret else "",
             timeout=timeout,
-            check=False,
         )
     except (BinaryNotFound, OSError, ValueError):
         # What holds a NUL can be given to no command.
@@ -64,10 +65,49 @@ def list_files(url: str, timeout: float, *, level: str = "all") -> list[LTXFile]
         raise ListingFailed(
             f"the storage does not answer at {redact_url(url)}"
         ) from None
-    if listed.returncode:
-        reason = explain(listed.stderr.removeprefix("Error: "))
+    if returncode:
+        reason = explain(said.removeprefix("Error: "))
         raise ListingFailed(redact(reason, url_secrets(url)).rstrip("."))
-    return read_listing(listed.stdout)
+    return read_listing(printed)
+
+
+def _run(
+    words: Sequence[str | Path], *, given: str, timeout: float
+) -> tuple[int, str, str]:
+    """Run Litestream; return its exit status and what it wrote to output and error.
+
+    It ends with this process at the latest, which may come to its end while a thread
+    of it waits here: some storages that are away are waited for without one.
+    """
+    with subprocess.Popen(
+        words,
+        env=initial_environment() or dict(os.environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as child:
+        _running.add(child)
+        try:
+            printed, said = child.communicate(given, timeout)
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            _running.discard(child)
+        return child.returncode, printed, said
+
+
+@atexit.register
+def _end_running() -> None:
+    for child in tuple(_running):
+        child.kill()
+
+
+if hasattr(os, "register_at_fork"):
+    # They are the parent's.
+    os.register_at_fork(after_in_child=_running.clear)
 
 
 def _configuration(url: str) -> str:
