@@ -19,7 +19,7 @@ from ..forward_proxy import proxying
 from ..project import PATIENCE
 from ..release_server import in_background
 from .kinds import CONTAINER, GcsKind
-from .servers import FakeGcs, make_certificate
+from .servers import FakeGcs, TlsServer
 
 ACCOUNT = "backup@tests.iam.gserviceaccount.com"
 
@@ -36,22 +36,10 @@ def openssl(
     )
 
 
-class TlsGcs(FakeGcs):
+class TlsGcs(TlsServer, FakeGcs):
     """Has its clients look for it as the host that Google has for all storage."""
 
     HOST: ClassVar[str] = "storage.googleapis.com"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        make_certificate(self.certificate, self._key, self.HOST)
-
-    @property
-    def certificate(self) -> Path:
-        return self.directory.with_name(f"{self.directory.name}.pem")
-
-    @property
-    def _key(self) -> Path:
-        return self.certificate.with_suffix(".key")
 
     def _public(self) -> Sequence[str | Path]:
         return [

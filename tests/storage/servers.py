@@ -155,6 +155,24 @@ class S3(S3Server, Killable):
         return f"http://127.0.0.1:{self.public_port or self.port}"
 
 
+class TlsServer(Server):
+    """A server that its clients look for as ``HOST``, with a certificate for that."""
+
+    HOST: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        make_certificate(self.certificate, self._key, self.HOST)
+
+    @property
+    def certificate(self) -> Path:
+        return self.directory.with_name(f"{self.directory.name}.pem")
+
+    @property
+    def _key(self) -> Path:
+        return self.certificate.with_suffix(".key")
+
+
 @dataclass
 class RcloneServer(Server):
     """rclone's server of ``protocol``, which checks user and password."""
@@ -242,7 +260,7 @@ class Nats(Server):
 
 
 @dataclass
-class Azurite(Server):
+class Azurite(TlsServer):
     """Microsoft's own server for tests of Azure Blob Storage; it checks signatures.
 
     It speaks TLS, by a certificate that vouches for itself. Its clients find it at its
@@ -261,21 +279,9 @@ class Azurite(Server):
     )
     HOST: ClassVar[str] = f"{ACCOUNT}.blob.core.windows.net"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        make_certificate(self.certificate, self._key, self.HOST)
-
     @property
     def endpoint(self) -> str:
         return f"https://{self.address}/{self.ACCOUNT}"
-
-    @property
-    def certificate(self) -> Path:
-        return self.directory.with_name(f"{self.directory.name}.pem")
-
-    @property
-    def _key(self) -> Path:
-        return self.certificate.with_suffix(".key")
 
     def command(self) -> Sequence[str | Path]:
         return [

@@ -7,10 +7,11 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from ..s3_server import free_port
 from ..test_replica_failures import Refusal, try_reading
 from .conftest import each_kind
 from .kinds import MISSING, Kind, running
-from .slow_proxy import slow_proxy
+from .slow_proxy import SlowProxy, slow_proxy
 from .world import (
     APART,
     Source,
@@ -288,6 +289,19 @@ def behind_a_proxy(name: str, directory: Path) -> Iterator[tuple[Kind, int]]:
         yield kind, port
 
 
+@contextmanager
+def mortal_storage(
+    name: str, directory: Path
+) -> Iterator[
+    tuple[ReplicaWorld, SlowProxy, Callable[[], AbstractContextManager[SlowProxy]]]
+]:
+    """Give a world whose storage the proxy cuts off; what is called has it come back."""
+    with behind_a_proxy(name, directory) as (kind, port):
+        come_back = partial(slow_proxy, port, kind.server.port)
+        with come_back() as proxy, own_world(kind, directory) as world:
+            yield world, proxy, come_back
+
+
 @pytest.mark.parametrize("name", SERVED)
 def test_a_slow_storage(name: str, tmp_path: Path) -> None:
     with (
@@ -312,11 +326,7 @@ def test_a_slow_storage(name: str, tmp_path: Path) -> None:
     "name", each_kind(but=["file"], abs=TRIES_AGAIN, nats=NATS_SAYS_NOTHING)
 )
 def test_a_storage_that_dies_during_an_upload(name: str, tmp_path: Path) -> None:
-    with (
-        behind_a_proxy(name, tmp_path) as (kind, port),
-        slow_proxy(port, kind.server.port) as proxy,
-        own_world(kind, tmp_path) as world,
-    ):
+    with mortal_storage(name, tmp_path) as (world, proxy, come_back):
         assert replicate(world).status == 0
         write_large(world)
         proxy.cut_after(HALF_WAY)
@@ -327,7 +337,7 @@ def test_a_storage_that_dies_during_an_upload(name: str, tmp_path: Path) -> None
         assert cut.status == 1, cut.said
         assert re.search(CUT, cut.said), cut.said
 
-        with slow_proxy(port, kind.server.port), world.replicating():
+        with come_back(), world.replicating():
             # A storage may hold half a file until the daemon's first snapshot.
             wait_until(lambda: run(world, "verify").status == 0)
             assert_restores(world)
@@ -338,11 +348,7 @@ def test_a_storage_that_dies_during_an_upload(name: str, tmp_path: Path) -> None
     each_kind(but=["file"], abs=AZURE_WAITS, gs=GS_WAITS, s3=TRIES_AGAIN),
 )
 def test_a_storage_that_dies_during_a_restore(name: str, tmp_path: Path) -> None:
-    with (
-        behind_a_proxy(name, tmp_path) as (kind, port),
-        slow_proxy(port, kind.server.port) as proxy,
-        own_world(kind, tmp_path) as world,
-    ):
+    with mortal_storage(name, tmp_path) as (world, proxy, come_back):
         write_large(world)
         assert replicate(world).status == 0
         proxy.cut_after(HALF_WAY)
@@ -354,7 +360,7 @@ def test_a_storage_that_dies_during_a_restore(name: str, tmp_path: Path) -> None
         assert re.search(CUT, cut.said), cut.said
         assert not copy_of(world).exists()
 
-        with slow_proxy(port, kind.server.port):
+        with come_back():
             assert_restores(world)
 
 
@@ -362,17 +368,13 @@ def test_a_storage_that_dies_during_a_restore(name: str, tmp_path: Path) -> None
 def test_an_upload_outlives_a_storage_that_comes_back(
     name: str, tmp_path: Path
 ) -> None:
-    with (
-        behind_a_proxy(name, tmp_path) as (kind, port),
-        slow_proxy(port, kind.server.port) as proxy,
-        own_world(kind, tmp_path) as world,
-    ):
+    with mortal_storage(name, tmp_path) as (world, proxy, come_back):
         assert replicate(world).status == 0
         write_large(world)
         proxy.cut_after(HALF_WAY)
         with begun(world, "replicate", "-once") as replicating:
             wait_until(lambda: proxy.is_cut)
-            with slow_proxy(port, kind.server.port):
+            with come_back():
                 replicated = ended(replicating)
                 assert replicated.status == 0, replicated.said
                 assert_restores(world)
@@ -382,17 +384,13 @@ def test_an_upload_outlives_a_storage_that_comes_back(
 def test_a_restore_outlives_a_storage_that_comes_back(
     name: str, tmp_path: Path
 ) -> None:
-    with (
-        behind_a_proxy(name, tmp_path) as (kind, port),
-        slow_proxy(port, kind.server.port) as proxy,
-        own_world(kind, tmp_path) as world,
-    ):
+    with mortal_storage(name, tmp_path) as (world, proxy, come_back):
         write_large(world)
         assert replicate(world).status == 0
         proxy.cut_after(HALF_WAY)
         with begun(world, "restore", "-o", str(copy_of(world)), "default") as restoring:
             wait_until(lambda: proxy.is_cut)
-            with slow_proxy(port, kind.server.port):
+            with come_back():
                 restored = ended(restoring)
         assert restored.status == 0, restored.said
         assert notes_in(copy_of(world)) == notes_in(world.database)

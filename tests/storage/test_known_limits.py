@@ -20,12 +20,11 @@ from ..project import wait_until
 from ..replica_world import ReplicaWorld
 from .conftest import each_kind
 from .kinds import Kind
-from .slow_proxy import slow_proxy
 from .test_failures import (
     HALF_WAY,
     REPLICA,
     assert_restores,
-    behind_a_proxy,
+    mortal_storage,
     own_world,
     replicate,
     restore,
@@ -90,9 +89,7 @@ def test_a_cut_upload_to_nats_leaves_no_hole_that_verify_calls_good(
     there, is not there, or has nothing in it.
     """
     with (
-        behind_a_proxy(name, tmp_path) as (kind, port),
-        slow_proxy(port, kind.server.port) as proxy,
-        own_world(kind, tmp_path) as world,
+        mortal_storage(name, tmp_path) as (world, proxy, come_back),
         world.replicating(),
     ):
         wait_until(lambda: has_snapshot(world))
@@ -102,7 +99,7 @@ def test_a_cut_upload_to_nats_leaves_no_hole_that_verify_calls_good(
         with suppress(DaemonUnavailable):
             sync(world.socket, world.database, wait=True, timeout=RACE)
 
-        with slow_proxy(port, kind.server.port):
+        with come_back():
             world.write_note()
             wait_until_stored(world)
             # All of it is acknowledged: either it can be restored, or verify says no.
@@ -127,17 +124,13 @@ def test_a_cut_upload_to_webdav_counts_as_done(name: str, tmp_path: Path) -> Non
 
     A daemon's snapshot, a second after its start, mends that; ``-once`` makes none.
     """
-    with (
-        behind_a_proxy(name, tmp_path) as (kind, port),
-        slow_proxy(port, kind.server.port) as proxy,
-        own_world(kind, tmp_path) as world,
-    ):
+    with mortal_storage(name, tmp_path) as (world, proxy, come_back):
         assert replicate(world).status == 0
         write_large(world)
         proxy.cut_after(HALF_WAY)
         assert replicate(world).status == 1
 
-        with slow_proxy(port, kind.server.port):
+        with come_back():
             assert replicate(world).status == 0
 
             restored = restore(world)
