@@ -359,6 +359,13 @@ class World:
         self.manage("reset", "default")
         self.start_daemon()
 
+    def expect_good_or_force_a_snapshot(self, outcome: Outcome) -> None:
+        """Have a snapshot made where ``verify`` has said that the backup is bad."""
+        if outcome.verdict is not Verdict.GOOD:
+            self.stop_daemon()
+            self.manage("replicate", "-once", "-force-snapshot")
+            self.start_daemon()
+
     def expect_good_or_begin_anew(self, outcome: Outcome) -> None:
         """Have a new backup made where ``verify`` has said that this one is bad."""
         if outcome.verdict is not Verdict.GOOD:
