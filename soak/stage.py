@@ -101,10 +101,6 @@ class Stage:
                     f"{ledger}_replica": {
                         "url": self.server.url(ledger),
                         "primary": ledger,
-                        # As the documentation advises where there are several threads:
-                        # by default each of them comes to take 250 MB for a replica, so
-                        # that the processes grow as the databases do.
-                        "cache_size": 1_000_000,
                     }
                     for ledger in LEDGERS
                 },

@@ -96,6 +96,12 @@ def test_the_uri_holds_all_the_vfs_is_to_know() -> None:
     )
 
 
+def test_it_asks_for_a_smaller_cache_than_litestream_takes_by_itself() -> None:
+    (replica,) = replicas.read({"a": {"url": URL}})
+    uri = connection_uri(replica.as_database()["NAME"], replica)
+    assert uri.endswith("&poll_interval=1s&cache_size=1000000")
+
+
 @pytest.mark.parametrize(
     ("seconds", "written"),
     [(1, "1s"), (1_000_000, "1000000s"), (0.00001, "0.00001s"), (100, "100s")],

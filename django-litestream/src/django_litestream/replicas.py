@@ -35,23 +35,26 @@ _LONGEST_WAIT = 1e9
 _DEFAULT_PIN_SECONDS = 15.0
 _DEFAULT_MAX_LAG_SECONDS = 60.0
 
+# A tenth of Litestream's own, which lets each connection grow by more than 300 MB.
+_DEFAULT_CACHE_SIZE = 1_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Replica:
     """A database alias that reads a Litestream replica.
 
-    Times are in seconds, ``cache_size`` in bytes; ``None`` for it leaves Litestream
-    its own (10 MB). ``max_lag_seconds`` is the age of the last successful poll up to
-    which a connection is read from, ``None`` for any. ``route`` says whether the
-    router reads from it, in place of ``primary``. ``moment`` is an ISO time that the
-    replica is looked at, ``None`` for now.
+    Times are in seconds, ``cache_size``, that of Litestream's cache, in bytes.
+    ``max_lag_seconds`` is the age of the last successful poll up to which a connection
+    is read from, ``None`` for any. ``route`` says whether the router reads from it, in
+    place of ``primary``. ``moment`` is an ISO time that the replica is looked at,
+    ``None`` for now.
     """
 
     alias: str
     url: str
     primary: str = "default"
     poll_interval: float = 1.0
-    cache_size: int | None = None
+    cache_size: int = _DEFAULT_CACHE_SIZE
     hydration: bool = False
     open_timeout: float = 10.0
     max_lag_seconds: float | None = _DEFAULT_MAX_LAG_SECONDS

@@ -27,9 +27,8 @@ def connection_uri(name: str, replica: Replica) -> str:
     parameters = {
         "replica_url": replica.url,
         "poll_interval": _duration(replica.poll_interval),
+        "cache_size": str(replica.cache_size),
     }
-    if replica.cache_size is not None:
-        parameters["cache_size"] = str(replica.cache_size)
     return f"{name}&{urlencode(parameters, quote_via=quote, safe='')}"
 
 

@@ -13,8 +13,8 @@ from ....vfs.forks import ReplicaConnection, forks
 from ....vfs.opening import Connect, Opener, forget, opener
 from .compactions import compactions
 
-# In bytes. Litestream's own, which SQLite's cache is made as large as: a page that is
-# found in the latter costs no call into Go.
+# Of SQLite's own cache, in bytes, at least: what is found there costs no call into Go,
+# and a page takes there a thirtieth of the memory that Litestream's cache needs for it.
 _PAGE_CACHE = 10_485_760
 
 
@@ -38,7 +38,7 @@ def open_connection(replica: Replica, connect: Connect) -> ReplicaConnection:
     connection = connect()
     connection.compacted = compacted
     forks.watch(connection)
-    size = replica.cache_size or _PAGE_CACHE
+    size = max(replica.cache_size, _PAGE_CACHE)
     connection.execute(f"PRAGMA cache_size = -{size // 1024}")
     if replica.moment is not None:
         _travel(connection, replica.moment)
