@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,7 +76,9 @@ class Place:
 
     def cold(self, kind: str, keys: Sequence[int]) -> float:
         for file in self.files:
-            _drop_from_cache(file)
+            # Litestream removes what it has compacted.
+            with suppress(FileNotFoundError):
+                _drop_from_cache(file)
         seconds: float = self.call(read_cold, self.reader, kind, keys)
         return seconds
 

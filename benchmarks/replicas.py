@@ -164,16 +164,19 @@ def _by_size(
             for what in ((connect_again,), (begin_snapshot,), (scan, REPLICA))
         ),
     )
-    (smallest, *_), (largest, *_) = opened[0], opened[-1]
     middle = len(opened) // 2
+    # That it does not grow is asked of these sizes, where both are measured.
+    sizes = [megabytes for megabytes, *_ in opened]
+    small = sizes.index(10) if 10 in sizes else 0
+    large = sizes.index(1000) if 1000 in sizes else -1
     yield Target(
         what=f"{READS:,} ORM point reads, replica over local file, {opened[middle][0]} MB",
         measured=reads[middle].ratio,
         at_most=1.3,
     )
     yield Target(
-        what=f"the same, replica at {largest} MB over replica at {smallest} MB",
-        measured=reads[-1].ours / reads[0].ours,
+        what=f"the same, replica at {sizes[large]} MB over replica at {sizes[small]} MB",
+        measured=reads[large].ours / reads[small].ours,
         at_most=1.2,
     )
     yield Table(

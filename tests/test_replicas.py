@@ -99,7 +99,7 @@ def test_the_uri_holds_all_the_vfs_is_to_know() -> None:
 def test_it_asks_for_a_smaller_cache_than_litestream_takes_by_itself() -> None:
     (replica,) = replicas.read({"a": {"url": URL}})
     uri = connection_uri(replica.as_database()["NAME"], replica)
-    assert uri.endswith("&poll_interval=1s&cache_size=1000000")
+    assert uri.endswith("&poll_interval=1s&cache_size=2000000")
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,9 @@ _LONGEST_WAIT = 1e9
 _DEFAULT_PIN_SECONDS = 15.0
 _DEFAULT_MAX_LAG_SECONDS = 60.0
 
-# A tenth of Litestream's own, which lets each connection grow by more than 300 MB.
-_DEFAULT_CACHE_SIZE = 1_000_000
+# As large as SQLite's own by default. Litestream's is 10 MB, which lets each connection
+# grow by 360 MB.
+_DEFAULT_CACHE_SIZE = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
