@@ -17,11 +17,12 @@ from .ending import end
 from .faults import KINDS, Faults
 from .report import Report
 from .resources import sampling
-from .stage import LEDGERS, Stage, stage
+from .stage import LEDGERS, LIMIT_OF_WORKER, Stage, stage
 from .tallies import Tallies
 from .truth import Truth
 
 _PROGRESS = 30.0
+_WORKER = "gunicorn worker"
 
 
 def main() -> int:
@@ -53,7 +54,9 @@ def soak(made: Stage, options: argparse.Namespace) -> Report:
     faults = Faults(made, random.Random(options.seed), options.faults)
     began = time.monotonic()
     with (
-        sampling(lambda: _processes(made), made.log("resources")) as samples,
+        sampling(
+            lambda: _processes(made), {_WORKER: LIMIT_OF_WORKER}, made.log("resources")
+        ) as samples,
         clients(made.address, truths, tallies, options.seed),
         faults.happening(),
     ):
@@ -89,7 +92,7 @@ def _wait(until: float, tallies: Tallies, faults: Faults) -> None:
 
 def _processes(made: Stage) -> dict[str, list[int]]:
     daemon = made.daemon.pid
-    return {"daemon": [daemon] if daemon else [], "gunicorn worker": made.workers}
+    return {"daemon": [daemon] if daemon else [], _WORKER: made.workers}
 
 
 def _options() -> argparse.Namespace:

@@ -82,6 +82,8 @@ class Report:
         for kind, samples in self.samples.items():
             yield kind, f"{samples.start} at the start"
             yield "", f"{samples.end} at the end; most: {samples.most}"
+            if samples.limit is not None:
+                yield "", f"{samples.limit} at most are expected"
         growing = ", ".join(self.growing) or "nothing"
         is_long = self.seconds >= _LONG
         yield "grew without bound", growing if is_long else f"not said below {_LONG} s"

@@ -15,8 +15,8 @@ from statistics import median
 _INTERVAL = 2.0
 _RSS = re.compile(r"^VmRSS:\s+(\d+) kB", re.MULTILINE)
 
-# Growth has no bound where the median of the last third of the samples is above that
-# of the first third by more than this factor and this much besides.
+# Where no limit is known, growth has no bound where the median of the last third of the
+# samples is above that of the first third by more than this factor and this much besides.
 FACTOR = 1.5
 MEGABYTES, DESCRIPTORS = 64, 24
 
@@ -34,9 +34,13 @@ class Use:
 
 @dataclass
 class Samples:
-    """The uses of processes of one kind, in the order of time."""
+    """The uses of processes of one kind, in the order of time.
+
+    ``limit`` is what one of them may come to have, if that is known.
+    """
 
     uses: list[Use] = field(default_factory=list)
+    limit: Use | None = None
 
     @property
     def start(self) -> Use:
@@ -55,6 +59,12 @@ class Samples:
 
     @property
     def grows(self) -> bool:
+        if self.limit is not None:
+            most = self.most
+            return (
+                most.megabytes > self.limit.megabytes
+                or most.descriptors > self.limit.descriptors
+            )
         start, end = self.start, self.end
         return (
             end.megabytes > FACTOR * start.megabytes + MEGABYTES
@@ -89,9 +99,14 @@ def use_of(pid: int) -> Use | None:
 
 @contextmanager
 def sampling(
-    processes: Callable[[], Mapping[str, Sequence[int]]], log: Path
+    processes: Callable[[], Mapping[str, Sequence[int]]],
+    limits: Mapping[str, Use],
+    log: Path,
 ) -> Iterator[dict[str, Samples]]:
-    """Have the processes of each kind looked at for the block."""
+    """Have the processes of each kind looked at for the block.
+
+    ``limits`` are of some of the kinds.
+    """
     samples: dict[str, Samples] = {}
     is_over = threading.Event()
 
@@ -101,7 +116,9 @@ def sampling(
                 for kind, pids in processes().items():
                     for pid in pids:
                         if use := use_of(pid):
-                            samples.setdefault(kind, Samples()).uses.append(use)
+                            one = samples.setdefault(kind, Samples())
+                            one.limit = limits.get(kind)
+                            one.uses.append(use)
                             print(f"{time.time():.0f} {kind} {pid}: {use}", file=lines)
 
     with ThreadPoolExecutor(1) as thread:

@@ -19,11 +19,20 @@ from tests.proof.process import create_ledger, start_writer
 from tests.s3_server import free_port
 
 from .processes import Service, children
+from .resources import Use
 from .storage import MortalS3Server
 
 LEDGERS = ("default", "other")
-WORKERS = 2
+WORKERS, THREADS = 2, 4
 MAX_LAG_SECONDS = 30
+# A worker comes to have a connection to each replica for each of its threads and one
+# for the router, each with some 100 MB and some sockets that Litestream keeps for it. If
+# those that are replaced after a compaction were left, it would have far more. What
+# it has while it is young says nothing: workers are killed all the time.
+_CONNECTIONS = len(LEDGERS) * (THREADS + 1)
+LIMIT_OF_WORKER = Use(
+    megabytes=200 + 110 * _CONNECTIONS, descriptors=40 + 10 * _CONNECTIONS
+)
 
 _REPOSITORY = Path(__file__).parents[1]
 # As in the documented unit.
@@ -119,7 +128,7 @@ class Stage:
 
     def start_gunicorn(self) -> None:
         command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}"]
-        command += ["--workers", str(WORKERS), "--threads", "4"]
+        command += ["--workers", str(WORKERS), "--threads", str(THREADS)]
         command += ["--graceful-timeout", "10", "soak.site.wsgi"]
         self.gunicorn = Service(
             command, self.environment(), self.log("gunicorn"), _RESTART_AFTER

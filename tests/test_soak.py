@@ -164,6 +164,19 @@ def test_growth_is_found(megabytes: float, descriptors: float, grows: bool) -> N
     assert Samples(uses).grows is grows
 
 
+@pytest.mark.parametrize(
+    ("megabytes", "descriptors", "grows"),
+    [(100.0, 20.0, False), (101.0, 20.0, True), (100.0, 21.0, True)],
+)
+def test_so_is_what_passes_a_known_limit(
+    megabytes: float, descriptors: float, grows: bool
+) -> None:
+    limit = Use(megabytes=100, descriptors=20)
+    young = Use(megabytes=10, descriptors=2)
+    most = Use(megabytes=megabytes, descriptors=descriptors)
+    assert Samples([young, most, young], limit).grows is grows
+
+
 @linux
 @pytest.mark.prove
 def test_forty_seconds_under_faults() -> None:
