@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 from django.db.utils import OperationalError
+from django.test import override_settings
 
 from django_litestream.db.backends.sqlite_vfs.compactions import (
     InStorage,
@@ -246,16 +247,37 @@ def test_what_is_compacted_in_a_storage_is_listed_while_one_asks(
                 assert there.age < 60
 
 
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        (None, [*range(600, 625), *range(895, 900)]),
+        (
+            [{"interval": "10s"}, {"interval": "5m"}],
+            [
+                *range(600, 625),
+                *range(695, 725),
+                *range(795, 825),
+                *range(895, 900),
+            ],
+        ),
+        # Go counts multiples from the year 1 on, so that the second 66 is one and not 63.
+        ([{"interval": "21s"}], [*range(655, 685), *range(865, 895)]),
+        ([{"interval": "soon"}], [*range(600, 625), *range(895, 900)]),
+        ([{}], [*range(600, 625), *range(895, 900)]),
+        ([], [*range(600, 625), *range(895, 900)]),
+    ],
+)
 def test_a_compaction_is_expected_around_the_time_of_the_next(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, levels: Any, expected: list[int]
 ) -> None:
     there = InStorage("s3://bucket/database")
-    expected = []
-    for tenths in range(600, 900):
-        monkeypatch.setattr(time, "time", lambda now=tenths / 10: now)
-        if there.is_expected(1.0):
-            expected.append(tenths / 10)
-    assert expected == [n / 10 for n in [*range(600, 625), *range(895, 900)]]
+    found = []
+    with override_settings(LITESTREAM={"levels": levels} if levels else {}):
+        for tenths in range(600, 900):
+            monkeypatch.setattr(time, "time", lambda now=tenths / 10: now)
+            if there.is_expected(1.0):
+                found.append(tenths)
+    assert found == expected
 
 
 def longest_wrong_for(seconds: float) -> float:

@@ -179,9 +179,10 @@ def test_so_is_what_passes_a_known_limit(
 
 @linux
 @pytest.mark.prove
-def test_forty_seconds_under_faults() -> None:
+@pytest.mark.parametrize("options", [[], ["--compact-every", "5s"]])
+def test_forty_seconds_under_faults(options: list[str]) -> None:
     completed = subprocess.run(
-        [sys.executable, "-m", "soak", "0.6", "--seed", "1"],
+        [sys.executable, "-m", "soak", "0.6", "--seed", "1", *options],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

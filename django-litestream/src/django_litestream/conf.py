@@ -27,6 +27,9 @@ from .settings_validation import (
     type_problems,
 )
 
+# Litestream's own, in seconds.
+_COMPACTION_INTERVAL = 30.0
+
 
 class AppSettings:
     """``settings.LITESTREAM`` with types and defaults.
@@ -79,6 +82,15 @@ class AppSettings:
     def pin_seconds(self) -> float:
         """How long a client that wrote reads from the primary without a daemon."""
         return replicas.pin_seconds(self._read("vfs"))
+
+    @property
+    def compaction_interval(self) -> float:
+        """The seconds between two compactions into level 1, which ``levels`` may set."""
+        try:
+            seconds = replicas.seconds(self.passed_on["levels"][0]["interval"])
+        except (LookupError, TypeError):
+            return _COMPACTION_INTERVAL
+        return seconds if seconds > 0 else _COMPACTION_INTERVAL
 
     @property
     def passed_on(self) -> dict[str, Any]:

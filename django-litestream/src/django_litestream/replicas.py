@@ -239,7 +239,7 @@ def _normal(entry: Any) -> dict[str, Any]:
     normal = dict(entry)
     for key in ("poll_interval", "open_timeout"):
         if key in normal:
-            normal[key] = _seconds(normal[key])
+            normal[key] = seconds(normal[key])
     return normal
 
 
@@ -259,8 +259,11 @@ def _misspelt(where: str, key: Any, known: Mapping[str, Any]) -> Problem | None:
     )
 
 
-def _seconds(value: Any) -> float:
-    """Return the seconds of a number or of a duration as Go writes it (``1m30s``)."""
+def seconds(value: Any) -> float:
+    """Return the seconds of a number or of a duration as Go writes it (``1m30s``).
+
+    Not a number for anything else.
+    """
     if isinstance(value, str):
         if not _DURATION.fullmatch(value):
             return math.nan
@@ -282,7 +285,7 @@ def _is_url(value: Any) -> bool:
 
 
 def _is_duration(value: Any) -> bool:
-    return _SHORTEST_WAIT <= _seconds(value) <= _LONGEST_WAIT
+    return _SHORTEST_WAIT <= seconds(value) <= _LONGEST_WAIT
 
 
 def _is_lag(value: Any) -> bool:

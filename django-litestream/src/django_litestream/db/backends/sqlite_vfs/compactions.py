@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
+from ....conf import app_settings
 from ....errors import ListingFailed
 from ....txids import parse_txid
 from ....vfs.listing import list_files
 
-# Litestream compacts at whole multiples of a level's interval, which is this long by
-# default. What comes of it is looked for more often for a while, and is not risked
+# Litestream compacts at whole multiples of a level's interval, by Go's count of time from
+# the year 1 on. What comes of it is looked for more often for a while, and is not risked
 # for as long as it usually takes to come and to be seen.
-_DEFAULT_INTERVAL = 30.0
+_YEAR_1 = -62_135_596_800
 _SOUGHT_FOR = 3.0
 _RISKED_AFTER = 1.5
 _AHEAD = 0.5
@@ -122,8 +123,7 @@ class InStorage:
         return time.monotonic() - self._listed_at
 
     def is_expected(self, poll_interval: float) -> bool:
-        since = (time.time() + _AHEAD) % _DEFAULT_INTERVAL - _AHEAD
-        return since < poll_interval + _RISKED_AFTER
+        return _since_due(ahead=_AHEAD) < poll_interval + _RISKED_AFTER
 
     def look(self) -> None:
         began = time.monotonic()
@@ -150,7 +150,7 @@ class InStorage:
     def _go_on_listing(self) -> None:
         while time.monotonic() - self._asked_at < _IDLE:
             self.look()
-            is_sought = time.time() % _DEFAULT_INTERVAL < _SOUGHT_FOR
+            is_sought = _since_due() < _SOUGHT_FOR
             time.sleep(_PAUSE_WHILE_SOUGHT if is_sought else _PAUSE)
         with self._changing:
             self._lister = None
@@ -175,6 +175,12 @@ def _compactions(url: str) -> Compactions:
             # Litestream's directory is named as the path is written in a URL.
             return InDirectory(Path(quote(parts.path, safe="/%!$&'()*+,:;=@~")))
     return InStorage(url)
+
+
+def _since_due(ahead: float = 0.0) -> float:
+    """Return the seconds since a compaction was due, less than zero ``ahead`` of one."""
+    interval = app_settings.compaction_interval
+    return (time.time() - _YEAR_1 + ahead) % interval - ahead
 
 
 def _last_txid(name: str) -> int:
