@@ -173,7 +173,8 @@ def test_what_litestream_takes_for_another_file_is_refused(
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"SQLite format 3\0")
-    whole = build([{"dir": tmp_path, "pattern": "**/*.db", "replica": FILE}])
+    directory = {"dir": tmp_path, "pattern": "*.db", "recursive": True}
+    whole = build([{**directory, "replica": FILE}])
     with pytest.raises(ConfigurationError, match=refused):
         whole.directory_files()
 
@@ -249,7 +250,7 @@ def test_a_file_of_a_directory_that_cannot_be_named(
         configuration.naming(Database(path=Path("/srv", name)))
 
 
-@pytest.mark.parametrize("pattern", ["/srv/*.db", "a\0b"])
+@pytest.mark.parametrize("pattern", ["/srv/*.db", "**/*.db", "a\0b", "[a", "a\\", "[]"])
 def test_a_pattern_that_finds_no_file(pattern: str) -> None:
     configuration = build([{"dir": "/srv", "pattern": pattern, "replica": FILE}])
     with pytest.raises(ConfigurationError, match="of /srv in settings"):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,9 @@ import pytest
 from django.test import override_settings
 
 from django_litestream import config
+from django_litestream.binaries import find_executable
 from django_litestream.databases import Database
+from django_litestream.directories import Directory
 
 from .project import Project, count_rows
 
@@ -101,3 +107,105 @@ def test_a_file_has_its_place_below_the_replica(
     with override_settings(LITESTREAM=settings):
         configuration = config.build({}).naming(Database(path=path))
     assert configuration.mapping["dbs"][0] == {"path": str(path), "replica": below}
+
+
+@pytest.mark.parametrize("flags", [(), ("-json",)])
+@pytest.mark.parametrize(
+    ("what", "because"),
+    [
+        ("missing", "cannot be read (No such file or directory)"),
+        ("empty", "There is no SQLite database in"),
+    ],
+)
+def test_verify_that_finds_no_database_is_no_good_news(
+    project: Project, tenants: Path, what: str, because: str, flags: tuple[str, ...]
+) -> None:
+    tenants.rename(tenants.with_name("elsewhere"))
+    if what == "empty":
+        tenants.mkdir()
+    completed = project.run("verify", *flags)
+    assert completed.returncode == 2, completed.stdout
+    assert completed.stdout == ("[]\n" if flags else "")
+    (line,) = completed.stderr.splitlines()
+    assert because in line
+    assert str(tenants) in line
+    assert "correct the 'dir'" in line
+
+
+def test_verify_tells_of_a_directory_beside_a_good_backup(
+    project: Project, tenants: Path
+) -> None:
+    project.litestream["dbs"].append(
+        project.entry("default", project.directory / "other")
+    )
+    project.litestream["socket"] = {"path": str(project.directory / "s")}
+    project.write_settings()
+    with project.replicating():
+        assert project.run("verify").returncode == 0
+        tenants.rename(tenants.with_name("elsewhere"))
+        completed = project.run("verify")
+        assert project.run("verify", "default").returncode == 0
+    assert completed.returncode == 2
+    assert completed.stdout.startswith("default: good")
+    assert f"{tenants} cannot be read" in completed.stderr
+
+
+@pytest.mark.parametrize("unreadable", ["", "north", "north/b.db"])
+def test_verify_tells_of_what_its_user_may_not_read(
+    project: Project, tenants: Path, unreadable: str
+) -> None:
+    """A job of cron's may run as another user than the daemon."""
+    if os.geteuid() == 0 and not shutil.which("capsh"):
+        pytest.skip("root may read everything, and there is no capsh to prevent it")
+    project.litestream["socket"] = {"path": str(project.directory / "s")}
+    project.write_settings()
+    place = tenants / unreadable
+    for path in (tenants, *tenants.rglob("*")):
+        if os.geteuid() == 0:
+            os.chown(path, 12345, 12345)
+    command = project.command("litestream", "verify")
+    if os.geteuid() == 0:
+        drop = "--drop=cap_dac_override,cap_dac_read_search"
+        command = ["capsh", drop, "--", "-c", shlex.join(command)]
+    mode = place.stat().st_mode
+    place.chmod(0)
+    try:
+        completed = subprocess.run(
+            command, cwd=project.directory, capture_output=True, text=True, check=False
+        )
+    finally:
+        place.chmod(mode)
+    assert completed.returncode == 2, completed.stderr
+    assert f"{place} cannot be read" in completed.stderr
+    assert completed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "others"),
+    [
+        ("*.db", ["a.db", ".db", "a\nb.db"], ["a.db-shm", "adb", "A.DB"]),
+        ("[^a-c]?.db", ["dx.db", "^x.db"], ["ax.db", "cx.db", "d.db"]),
+        (r"a\*[\]!].db", ["a*].db", "a*!.db"], ["ab].db"]),
+        ("a].db", ["a].db"], ["a.db"]),
+    ],
+)
+def test_a_pattern_is_read_as_litestream_reads_it(
+    project: Project,
+    tmp_path: Path,
+    pattern: str,
+    matching: list[str],
+    others: list[str],
+) -> None:
+    place, replica = tmp_path / "place", tmp_path / "replica"
+    place.mkdir()
+    for name in (*matching, *others):
+        shutil.copy(project.database, place / name)
+    directory = Directory(path=place, pattern=pattern, recursive=False)
+    assert sorted(path.name for path in directory.files()) == sorted(matching)
+    entry = {"dir": str(place), "pattern": pattern, "replica": {"path": str(replica)}}
+    configuration = tmp_path / "litestream.yml"
+    configuration.write_text(json.dumps({"dbs": [entry]}))
+    subprocess.run(
+        [find_executable(), "replicate", "-once", "-config", configuration], check=True
+    )
+    assert sorted(path.name for path in replica.iterdir()) == sorted(matching)

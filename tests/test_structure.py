@@ -47,6 +47,7 @@ LEVELS = (
         "config_yaml",
         "control",
         "databases",
+        "directories",
         "go_flags",
         "locking",
         "private_files",

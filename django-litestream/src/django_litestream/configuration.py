@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from urllib.parse import quote
 
 from . import databases
 from .databases import Database
+from .directories import Directory
 from .errors import ConfigurationError
 from .redaction import redacted
 from .references import references_in
@@ -93,13 +96,25 @@ class Configuration:
                 path
                 for entry in self.mapping["dbs"]
                 if entry.get("dir")
-                for path in _files_of(entry)
+                for path in Directory.of(entry).files()
             )
             if databases.is_wal(path) is not None
         ]
         for database in found:
             databases.refuse_misread(database.path)
         return found
+
+    def not_found(self) -> list[str]:
+        """Return a sentence for each directory whose databases are not all found.
+
+        Raises ``ConfigurationError`` for a pattern that no file can be found by.
+        """
+        entries = (entry for entry in self.mapping["dbs"] if entry.get("dir"))
+        return [
+            sentence
+            for entry in entries
+            for sentence in _not_found(Directory.of(entry))
+        ]
 
     def metadata(self) -> dict[Path, Path]:
         """Return where Litestream keeps what it knows of each database.
@@ -160,20 +175,25 @@ class Configuration:
         )
 
 
-def _files_of(entry: dict[str, Any]) -> list[Path]:
-    directory, pattern = Path(entry["dir"]), entry.get("pattern") or "*"
-    try:
-        found = (
-            directory.rglob(pattern)
-            if entry.get("recursive")
-            else directory.glob(pattern)
+def _not_found(directory: Directory) -> Iterator[str]:
+    missed: list[OSError] = []
+    files = directory.files(missed.append)
+    unread = [path for path in files if not os.access(path, os.R_OK)]
+    reasons = {
+        **{str(error.filename): error.strerror for error in missed},
+        **{str(path): "this user may not" for path in unread},
+    }
+    for path, reason in reasons.items():
+        yield (
+            f"{in_line(path)} cannot be read ({reason}): correct the 'dir' in "
+            "settings.LITESTREAM['dbs'], mount it, or let this user read it."
         )
-        return sorted(found)
-    except (NotImplementedError, ValueError) as error:
-        raise ConfigurationError(
-            f"The 'pattern' {quoted(pattern)} of {in_line(directory)} in "
-            "settings.LITESTREAM['dbs'] finds no file: make it one such as '*.db'."
-        ) from error
+    if not reasons and not any(databases.is_wal(path) is not None for path in files):
+        yield (
+            f"There is no SQLite database in {in_line(directory.path)} whose name "
+            f"matches {quoted(directory.pattern)}: correct the 'dir' or its 'pattern' "
+            "in settings.LITESTREAM['dbs'], or mount it."
+        )
 
 
 def _below(replica: dict[str, Any], relative: str) -> dict[str, Any]:

@@ -237,6 +237,7 @@ class Command(BaseCommand):
             *configuration.databases,
             *configuration.directory_files(),
         ]
+        not_found = [] if names else configuration.not_found()
         for database in chosen:
             configuration.require(database)
             configuration = configuration.naming(database)
@@ -256,11 +257,10 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps([one.as_dict() for one in reports], indent=2))
         for verdict in (Verdict.BAD, Verdict.UNCHECKED):
-            if wrong := [one for one in reports if one.verdict is verdict]:
-                raise CommandError(
-                    " ".join(f"{one.database.label}: {one.reason}" for one in wrong),
-                    returncode=verdict,
-                )
+            wrong = [one for one in reports if one.verdict is verdict]
+            if wrong or (not_found and verdict is Verdict.UNCHECKED):
+                told = (f"{one.database.label}: {one.reason}" for one in wrong)
+                raise CommandError(" ".join([*told, *not_found]), returncode=verdict)
 
     def _runner(
         self, configuration: Configuration | None, options: dict[str, Any]

@@ -1,0 +1,93 @@
+"""Litestream's ``dir`` form of an entry: the files that Litestream finds by it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from .errors import ConfigurationError
+from .settings_problems import in_line, quoted
+
+# What a pattern is made of (https://pkg.go.dev/path/filepath#Match).
+_TOKEN = re.compile(
+    r"""
+    (?P<any>\*) | (?P<one>\?)
+    | \[ (?P<without>\^?) (?P<set>(?:\\.|[^]\\])+) \]
+    | \\(?P<escaped>.) | (?P<itself>[^[\\\0/])
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_OF_SET = re.compile(r"\\(?P<escaped>.)|(?P<itself>.)", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directory:
+    """Where Litestream looks for databases, and by what pattern of their names."""
+
+    path: Path
+    pattern: str
+    recursive: bool
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Self:
+        """Return the directory of an entry of ``dbs``."""
+        return cls(
+            path=Path(entry["dir"]),
+            pattern=entry.get("pattern") or "*",
+            recursive=bool(entry.get("recursive")),
+        )
+
+    def files(self, missed: Callable[[OSError], None] | None = None) -> list[Path]:
+        """Return what Litestream looks at, to find out whether it is a database.
+
+        ``missed`` is given each error by which a directory cannot be looked into.
+        Raises ``ConfigurationError`` for a pattern that no file can be found by.
+        """
+        matches = self._matches()
+        found: list[Path] = []
+        for place, below, names in os.walk(self.path, onerror=missed):
+            found += [Path(place, name) for name in names if matches(name)]
+            if not self.recursive:
+                below.clear()
+        return sorted(found)
+
+    def _matches(self) -> Callable[[str], object]:
+        try:
+            # Of a name, ``.`` may be a line break too.
+            return re.compile("".join(_expressions(self.pattern)), re.DOTALL).fullmatch
+        except (re.error, ValueError) as error:
+            raise ConfigurationError(
+                f"The 'pattern' {quoted(self.pattern)} of {in_line(self.path)} in "
+                "settings.LITESTREAM['dbs'] finds no file: make it one such as '*.db'."
+            ) from error
+
+
+def _expressions(pattern: str) -> Iterator[str]:
+    """Yield a regular expression for each part of a pattern.
+
+    Raises ``ValueError`` where there is a part that can be in no name.
+    """
+    end = 0
+    while end < len(pattern):
+        token = _TOKEN.match(pattern, end)
+        if token is None:
+            raise ValueError(pattern)
+        end = token.end()
+        match token.lastgroup:
+            case "any":
+                yield ".*"
+            case "one":
+                yield "."
+            case "set":
+                yield f"[{token['without']}{_OF_SET.sub(_in_set, token['set'])}]"
+            case _:
+                yield re.escape(token["escaped"] or token["itself"])
+
+
+def _in_set(token: re.Match[str]) -> str:
+    is_range = token["itself"] == "-"
+    return "-" if is_range else re.escape(token["escaped"] or token["itself"])
