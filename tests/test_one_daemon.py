@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from django_litestream import databases
+from django_litestream.binaries import find_executable
 
 from .project import PATIENCE, Project, linux, processes_with, wait_until
 
@@ -72,8 +75,12 @@ def test_once_is_refused_beside_a_daemon_without_a_socket(project: Project) -> N
     assert "Another `manage.py litestream replicate` of this project" in refused.stderr
 
 
-def test_a_daemon_of_another_project_is_seen(project: Project, tmp_path: Path) -> None:
-    """Its socket and its private directory are others: those of its first database."""
+@pytest.fixture
+def other(project: Project, tmp_path: Path) -> Iterator[Project]:
+    """Another project, which has a database of its own first, and then the same one.
+
+    Its socket and its private directory are others: those of its first database.
+    """
     first = tmp_path / "other.sqlite3"
     other = Project(
         tmp_path / "other",
@@ -91,19 +98,55 @@ def test_a_daemon_of_another_project_is_seen(project: Project, tmp_path: Path) -
     with closing(sqlite3.connect(first)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE note (number)")
-    # Its directory beside the database is Litestream's, and there from then on.
+    yield other
+    other.remove_private_files()
+
+
+@pytest.mark.parametrize("has_been_replicated", [False, True])
+def test_a_daemon_of_another_project_is_seen(
+    project: Project, other: Project, has_been_replicated: bool
+) -> None:
+    if has_been_replicated:
+        assert project.run("replicate", "-once").returncode == 0
+    with project.replicating():
+        refused = other.run("replicate", "-once")
+        assert refused.returncode == 1
+        assert (
+            f"of another user or project replicates {project.database}"
+            in refused.stderr
+        )
+    assert other.run("replicate", "-once").returncode == 0
+
+
+def test_the_first_daemon_has_the_directory_made_as_litestream_does(
+    project: Project,
+) -> None:
+    def made() -> list[tuple[int, int, int]]:
+        metadata = databases.metadata_beside(project.database)
+        status = [path.stat() for path in (metadata, metadata / "ltx")]
+        shutil.rmtree(metadata)
+        return [(one.st_mode, one.st_uid, one.st_gid) for one in status]
+
+    project.directory.chmod(0o750)
+    if os.name == "posix" and os.geteuid() == 0:
+        os.chown(project.directory, 12345, 12346)
+    url = project.replica.as_uri()
+    words = ("replicate", "-once", project.database, url)
+    subprocess.run([find_executable(), *words], check=True)
+    by_litestream = made()
     assert project.run("replicate", "-once").returncode == 0
-    try:
-        with project.replicating():
-            refused = other.run("replicate", "-once")
-            assert refused.returncode == 1
-            assert (
-                f"of another user or project replicates {project.database}"
-                in refused.stderr
-            )
-        assert other.run("replicate", "-once").returncode == 0
-    finally:
-        other.remove_private_files()
+    assert made() == by_litestream
+
+
+@pytest.mark.parametrize("content", [None, b"no database" * 100])
+def test_nothing_is_made_beside_what_is_not_replicated(
+    project: Project, content: bytes | None
+) -> None:
+    project.database.unlink()
+    if content:
+        project.database.write_bytes(content)
+    project.run("replicate", "-once")
+    assert not databases.metadata_beside(project.database).exists()
 
 
 @linux

@@ -12,6 +12,7 @@ import pytest
 
 from django_litestream import restarted_wal
 from django_litestream.control import Daemon
+from django_litestream.databases import metadata_beside
 from django_litestream.errors import ConfigurationError
 from django_litestream.restarted_wal import empty
 
@@ -251,6 +252,34 @@ def test_a_database_that_nothing_has_replicated_is_left_alone(project: Project) 
         before = wal_size(project.database)
         empty(project.database)
         assert wal_size(project.database) == before > 0
+
+
+@linux
+def test_a_first_daemon_waits_for_no_reader_and_its_next_one_not_either(
+    project: Project,
+) -> None:
+    """What it makes beside the database is not taken for what `reset` leaves."""
+    executable = project.directory / "litestream"
+    executable.write_text("#!/bin/sh\nexit 3\n")
+    executable.chmod(0o700)
+    project.litestream["bin_path"] = str(executable)
+    project.write_settings()
+    with kept_open(project.database) as connection:
+        connection.execute("INSERT INTO note (text) VALUES ('more')")
+        before = wal_size(project.database)
+        for _ in range(2):
+            assert project.run("replicate", "-once").returncode == 3
+            assert (metadata_beside(project.database) / "replicate.lock").exists()
+            assert wal_size(project.database) == before > 0
+
+
+def test_what_was_reset_is_emptied(project: Project) -> None:
+    with kept_open(project.database) as connection:
+        assert project.run("replicate", "-once").returncode == 0
+        assert project.run("reset", "default").returncode == 0
+        connection.execute("INSERT INTO note (text) VALUES ('more')")
+        empty(project.database)
+        assert wal_size(project.database) == 0
 
 
 def lose(database: Path) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from . import locking, private_files
+from . import databases, locking, private_files
 from .configuration import Configuration
 from .control import Daemon
 from .descriptors import make_room
 from .errors import DaemonError, DaemonRunning
+from .restarted_wal import LEVELS
 
 _LOCK_NAME = "replicate.lock"
 
@@ -35,7 +37,7 @@ def only_one(configuration: Configuration) -> Iterator[None]:
                 "you start another."
             )
         for database, metadata in configuration.metadata().items():
-            if not _lock_metadata(metadata, locks):
+            if not _lock_metadata(database, metadata, locks):
                 raise DaemonRunning(
                     f"A daemon of another user or project replicates {database}: two "
                     "of them would destroy each other's replica. Stop it, or take the "
@@ -55,19 +57,37 @@ def _refuse_second(socket: Path) -> None:
     )
 
 
-def _lock_metadata(directory: Path, locks: ExitStack) -> bool:
-    # A daemon makes it, so where it is not there no other one has been yet.
-    if not directory.is_dir():
-        return True
+def _lock_metadata(database: Path, directory: Path, locks: ExitStack) -> bool:
     # Who may not write there is no daemon of this database's: its log says so.
     with suppress(OSError):
+        if not directory.is_dir():
+            if not (directory.is_absolute() and _is_replicated(database)):
+                return True
+            _make(directory / LEVELS, database.parent.stat())
         if not _lock(directory, locks):
             return False
-        if os.name == "posix" and os.geteuid() == 0:
-            # What root leaves there must keep nobody from locking it.
-            owner = directory.stat()
-            os.chown(directory / _LOCK_NAME, owner.st_uid, owner.st_gid)
+        # What root leaves there must keep nobody from locking it.
+        _give(directory / _LOCK_NAME, directory.stat())
     return True
+
+
+def _is_replicated(database: Path) -> bool:
+    """Whether there is what Litestream replicates, which may have nothing in it yet."""
+    return databases.is_wal(database) is not None or not database.stat().st_size
+
+
+def _make(directory: Path, beside: os.stat_result) -> None:
+    """Make a directory as Litestream does: like the one that the database is in."""
+    if not directory.parent.is_dir():
+        _make(directory.parent, beside)
+    directory.mkdir(stat.S_IMODE(beside.st_mode), exist_ok=True)
+    _give(directory, beside)
+
+
+def _give(path: Path, like: os.stat_result) -> None:
+    """Have what root has made belong to the owner of something else."""
+    if os.name == "posix" and os.geteuid() == 0:
+        os.chown(path, like.st_uid, like.st_gid)
 
 
 def _lock(directory: Path, locks: ExitStack) -> bool:

@@ -30,6 +30,10 @@ _LONGEST_LOCK = 0.5
 _WAL_SALTS = slice(16, 24)
 _LTX_SALTS = slice(64, 72)
 
+# Where Litestream keeps its files, by their level, in the directory of a database's
+# metadata. What has it forget a database, `reset`, removes this one too.
+LEVELS = "ltx"
+
 
 def hand_over(database: Path, metadata: Path | None = None) -> None:
     """Have Litestream see all commits of ``database``, if this process becomes it now.
@@ -116,8 +120,18 @@ def _known_salts(database: Path, metadata: Path | None) -> bytes | None:
     metadata = metadata or databases.metadata_beside(database)
     if not metadata.is_dir():
         return None
-    files = sorted((metadata / "ltx" / "0").glob("*.ltx"))
+    if _is_empty(metadata / LEVELS):
+        # The lock of the first daemon is there, and Litestream has not come so far.
+        return None
+    files = sorted((metadata / LEVELS / "0").glob("*.ltx"))
     return _read(files[-1], _LTX_SALTS) if files else b""
+
+
+def _is_empty(directory: Path) -> bool:
+    try:
+        return not os.listdir(directory)
+    except OSError:
+        return False
 
 
 def _empty(database: Path) -> bool:
