@@ -429,3 +429,42 @@ def test_what_a_killed_restore_has_set_aside_is_not_lost(project: Project) -> No
     assert project.run("restore", "-force", "default").returncode == 0
     assert not aside(project).exists()
     assert count_rows(project.database) == 10
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_what_is_not_restored_for_lack_of_a_backup_replaces_nothing(
+    project: Project, is_empty: bool
+) -> None:
+    """With -if-replica-exists Litestream ends well where it has restored nothing."""
+    moment = () if is_empty else MOMENTS[0]
+    if not is_empty:
+        assert project.run("replicate", "-once").returncode == 0
+    with closing(sqlite3.connect(project.database)) as connection:
+        connection.execute("INSERT INTO note (text) VALUES ('in the WAL')")
+        connection.commit()
+        assert beside(project.database, "-wal").stat().st_size
+        words = ("restore", "-force", "-if-replica-exists", *moment, "default")
+        restored = project.run(*words)
+    assert restored.returncode == 0, restored.stderr
+    assert not aside(project).exists()
+    assert count_rows(project.database) == 11
+
+
+@pytest.mark.parametrize("flags", [(), *MOMENTS])
+def test_a_link_is_replaced_or_kept_as_one(
+    project: Project, flags: tuple[str, ...]
+) -> None:
+    """A relative one leads nowhere from the directory that it is set aside in."""
+    assert project.run("replicate", "-once").returncode == 0
+    other = project.directory / "other"
+    other.mkdir()
+    (other / "db.sqlite3").write_bytes(b"a database")
+    copy = copy_of(project)
+    copy.symlink_to("other/db.sqlite3")
+    restored = project.run("restore", "-force", *flags, "-o", str(copy), "default")
+    assert restored.returncode == bool(flags), restored.stderr
+    assert not beside(copy, ".replaced").exists()
+    assert copy.is_symlink() == bool(flags)
+    assert (other / "db.sqlite3").read_bytes() == b"a database"
+    if not flags:
+        assert count_rows(copy) == 10

@@ -64,7 +64,7 @@ def only_one_restore(arguments: Sequence[str]) -> Iterator[tuple[int, ...]]:
 
 @contextmanager
 def kept_until_restored(arguments: Sequence[str]) -> Iterator[None]:
-    """Have the database that ``-force`` replaces back where this block fails.
+    """Have the database that ``-force`` replaces back where this block restores none.
 
     ``arguments`` are the words of any subcommand. Until then it is in a directory beside
     its path. Raises ``RestoreUnsafe`` where it cannot be moved there.
@@ -170,7 +170,10 @@ def _place(file: Path) -> Path:
 
 @contextmanager
 def _set_aside(files: Sequence[Path], directory: Path) -> Iterator[None]:
-    """Have ``files`` in ``directory`` in this block; back where it fails, else gone."""
+    """Have ``files`` in ``directory`` in this block, and gone once the first is anew.
+
+    They are back where it fails, and where it ends well without that.
+    """
     kept = [directory / file.name for file in files]
     try:
         directory.mkdir(mode=0o700)
@@ -184,20 +187,23 @@ def _set_aside(files: Sequence[Path], directory: Path) -> Iterator[None]:
             f"{directory} cannot be made ({error.strerror}), to keep the database in "
             "until the restored one is there: move the database away, and restore again."
         ) from error
+    is_replaced = False
     try:
         _move(files, directory)
         yield
-    except BaseException:
-        _move(kept[::-1], files[0].parent)
+        # With -if-replica-exists it is no failure to have restored nothing.
+        is_replaced = os.path.lexists(files[0])
+    finally:
+        if is_replaced:
+            _remove(kept)
+        else:
+            _move(kept[::-1], files[0].parent)
         directory.rmdir()
-        raise
-    _remove(kept)
-    directory.rmdir()
 
 
 def _move(files: Sequence[Path], directory: Path) -> None:
     for file in files:
-        if not os.path.isfile(file):
+        if not _is_there(file):
             continue
         try:
             file.replace(directory / file.name)
@@ -210,5 +216,10 @@ def _move(files: Sequence[Path], directory: Path) -> None:
 
 def _remove(files: Sequence[Path]) -> None:
     for file in files:
-        if os.path.isfile(file):
+        if _is_there(file):
             file.unlink()
+
+
+def _is_there(file: Path) -> bool:
+    """Whether there is a file or a link, which may lead nowhere from where it is now."""
+    return file.is_symlink() or file.is_file()
