@@ -31,6 +31,13 @@ def restore(project: Project) -> list[str]:
     return ["restore", "-o", str(copy_of(project)), "default"]
 
 
+def is_restored(project: Project) -> str:
+    return (
+        f"CommandError: Another process restores to {copy_of(project)}: wait until it has "
+        "ended, or restore elsewhere with -o PATH.\n"
+    )
+
+
 def litestreams_of(command: subprocess.Popen[str]) -> list[int]:
     children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
     return [int(number) for number in children.read_text().split()]
@@ -76,11 +83,7 @@ def test_a_second_restore_to_the_same_path_is_refused(
             command.wait(PATIENCE)
             assert Path(f"/proc/{litestream}").exists()
         refused = project.run("restore", "-if-db-not-exists", *restore(project)[1:])
-        assert refused.returncode == 1
-        assert refused.stderr == (
-            f"CommandError: Another process restores to {copy_of(project)}: wait until "
-            "it has ended, or restore elsewhere with -o PATH.\n"
-        )
+        assert (refused.returncode, refused.stderr) == (1, is_restored(project))
         os.kill(litestream, signal.SIGKILL)
         wait_until(lambda: project.run(*restore(project)).returncode == 0)
     assert count_rows(copy_of(project)) == 10
@@ -468,3 +471,74 @@ def test_a_link_is_replaced_or_kept_as_one(
     assert (other / "db.sqlite3").read_bytes() == b"a database"
     if not flags:
         assert count_rows(copy) == 10
+
+
+@pytest.mark.parametrize("is_daemon", [False, True])
+def test_what_a_killed_restore_has_set_aside_is_not_passed_over(
+    project: Project, is_daemon: bool
+) -> None:
+    """It may be newer than the backup, which has the place of it otherwise."""
+    assert project.run("replicate", "-once").returncode == 0
+    files = [*project.directory.glob("db.sqlite3*")]
+    aside(project).mkdir()
+    for file in files:
+        file.rename(aside(project) / file.name)
+    refused = project.run(
+        *(("replicate", "-once") if is_daemon else ("restore",)),
+        *(
+            ("-restore-if-db-not-exists",)
+            if is_daemon
+            else ("-if-db-not-exists", "default")
+        ),
+    )
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"CommandError: {aside(project)} has the database that was here before a restore "
+        "which did not end, and may hold commits that the backup lacks: move it back, or "
+        "away and restore again.\n",
+    )
+    assert not project.database.exists()
+    kept = project.run("restore", "-o", str(copy_of(project)), "default")
+    assert kept.returncode == 0, kept.stderr
+
+
+def test_a_daemon_does_not_restore_beside_another_restore(project: Project) -> None:
+    with restoring(project):
+        project.litestream["dbs"] = [
+            Project.entry(str(copy_of(project)), project.replica)
+        ]
+        project.write_settings()
+        refused = project.run("replicate", "-once", "-restore-if-db-not-exists")
+        assert (refused.returncode, refused.stderr) == (1, is_restored(project))
+        assert not copy_of(project).exists()
+
+
+@pytest.mark.parametrize("is_daemon", [False, True])
+def test_a_lock_that_cannot_be_taken_is_named(
+    project: Project, is_daemon: bool
+) -> None:
+    assert project.run("replicate", "-once").returncode == 0
+    for file in project.directory.glob("db.sqlite3*"):
+        file.unlink()
+    lock = beside(project.database, ".restoring")
+    lock.mkdir()
+    refused = project.run(
+        *(("replicate", "-once") if is_daemon else ("restore", "default")),
+        *(("-restore-if-db-not-exists",) if is_daemon else ()),
+    )
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"CommandError: {lock} cannot be locked (Is a directory), to keep another restore "
+        "away: delete it if no restore runs, or restore elsewhere with -o PATH.\n",
+    )
+    lock.rmdir()
+    assert project.run("restore", "default").returncode == 0
+
+
+def test_a_name_that_no_lock_can_have_is_refused(project: Project) -> None:
+    assert project.run("replicate", "-once").returncode == 0
+    copy = project.directory / ("n" * 248)
+    refused = project.run("restore", "-o", str(copy), "default")
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"CommandError: {copy}.restoring cannot be locked (")

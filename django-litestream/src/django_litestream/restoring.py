@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +44,17 @@ def only_one_restore(arguments: Sequence[str]) -> Iterator[tuple[int, ...]]:
     ``arguments`` are the words of any subcommand. Gives the descriptors that the child
     which runs them has to inherit: where this process is killed, the child restores on,
     and nobody else may until it has ended. Raises ``RestoreRunning`` where somebody does,
-    and ``RestoreUnsafe`` where something is left there of a lost database.
+    and ``RestoreUnsafe`` where that cannot be found out, and where something is left
+    there of a lost database.
     """
     target = _target_of(arguments)
-    if target is not None and not _is_replaced(target, arguments):
-        _refuse_what_is_left(target)
-    # Passing descriptors on is POSIX's. What is wrong with a path is Litestream's to say.
-    if target is None or os.name != "posix" or not os.access(target.parent, os.W_OK):
+    if target is None:
         yield ()
         return
-    with exclusive_with_children(target.with_name(f"{target.name}.restoring")) as lock:
-        if lock is None:
-            raise RestoreRunning(
-                f"Another process restores to {target}: wait until it has ended, or "
-                "restore elsewhere with -o PATH."
-            )
-        yield (lock,)
+    with _lock(target) as inherited:
+        if not _is_replaced(target, arguments):
+            _refuse_what_is_left(target)
+        yield inherited
 
 
 @contextmanager
@@ -80,7 +75,7 @@ def kept_until_restored(arguments: Sequence[str]) -> Iterator[None]:
         yield
         return
     files = [target, *(target.with_name(f"{target.name}{end}") for end in _BESIDE)]
-    with _set_aside(files, target.with_name(f"{target.name}.replaced")):
+    with _set_aside(files, _aside(target)):
         try:
             yield
         except BaseException:
@@ -117,7 +112,8 @@ def refuse_at_start(
 ) -> None:
     """Raise ``RestoreUnsafe`` where ``replicate`` would restore beside what is left.
 
-    ``arguments`` are its words, ``entries`` the ``dbs`` of its configuration.
+    ``arguments`` are its words, ``entries`` the ``dbs`` of its configuration. Raises
+    ``RestoreRunning`` where another process restores what it would.
     """
     of_all = "-restore-if-db-not-exists" in arguments
     restored = [
@@ -128,7 +124,8 @@ def refuse_at_start(
     # Among the words may be a database that is in no configuration.
     for path in map(Path, [*restored, *(arguments if of_all else ())]):
         if not os.path.exists(path):
-            _refuse_what_is_left(path)
+            with _lock(path):
+                _refuse_what_is_left(path)
 
 
 def _target_of(arguments: Sequence[str]) -> Path | None:
@@ -152,7 +149,38 @@ def _is_replaced(target: Path, words: Sequence[str]) -> bool:
     return "-force" in words and "-f" not in words and os.path.exists(target)
 
 
+@contextmanager
+def _lock(target: Path) -> Iterator[tuple[int, ...]]:
+    # Passing descriptors on is POSIX's. What is wrong with a path is Litestream's to say.
+    if os.name != "posix" or not os.access(target.parent, os.W_OK):
+        yield ()
+        return
+    file = target.with_name(f"{target.name}.restoring")
+    with ExitStack() as held:
+        try:
+            lock = held.enter_context(exclusive_with_children(file))
+        except OSError as error:
+            raise RestoreUnsafe(
+                f"{file} cannot be locked ({error.strerror}), to keep another restore "
+                "away: delete it if no restore runs, or restore elsewhere with -o PATH."
+            ) from error
+        if lock is None:
+            raise RestoreRunning(
+                f"Another process restores to {target}: wait until it has ended, or "
+                "restore elsewhere with -o PATH."
+            )
+        yield (lock,)
+
+
 def _refuse_what_is_left(database: Path) -> None:
+    aside = _aside(database)
+    is_there = os.path.exists(database) and database.stat().st_size
+    if os.path.isdir(aside) and not is_there:
+        raise RestoreUnsafe(
+            f"{aside} has the database that was here before a restore which did not end, "
+            "and may hold commits that the backup lacks: move it back, or away and "
+            "restore again."
+        )
     for ending in _WRITTEN_BACK:
         left = database.with_name(f"{database.name}{ending}")
         if os.path.exists(left) and left.stat().st_size:
@@ -161,6 +189,11 @@ def _refuse_what_is_left(database: Path) -> None:
                 "over the restored one: move it away, as it may hold commits that the "
                 "backup lacks, and restore again."
             )
+
+
+def _aside(database: Path) -> Path:
+    """Return the directory that a database is in while it is replaced."""
+    return database.with_name(f"{database.name}.replaced")
 
 
 def _place(file: Path) -> Path:
