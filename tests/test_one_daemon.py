@@ -149,6 +149,29 @@ def test_nothing_is_made_beside_what_is_not_replicated(
     assert not databases.metadata_beside(project.database).exists()
 
 
+@pytest.mark.parametrize("has_socket", [True, False])
+def test_what_a_daemon_replicates_is_not_reset(
+    project: Project, has_socket: bool
+) -> None:
+    metadata = databases.metadata_beside(project.database)
+    if not has_socket:
+        without_socket(project)
+    daemon = start(project)
+    try:
+        wait_until(lambda: list(metadata.glob("ltx/0/*.ltx")))
+        refused = project.run("reset", "default")
+        assert refused.returncode == 1
+        (line,) = refused.stderr.splitlines()
+        assert "stop the daemon first" in line
+        assert project.run("reset", "-dry-run", "default").returncode == 0
+        project.insert(1)
+        assert project.run("verify").returncode == 0
+    finally:
+        end(daemon)
+    assert project.run("reset", "default").returncode == 0
+    assert not (metadata / "ltx").exists()
+
+
 @linux
 @pytest.mark.skipif(
     os.name == "nt" or os.geteuid() != 0, reason="only root may give a file away"

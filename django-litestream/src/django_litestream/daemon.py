@@ -15,7 +15,7 @@ from . import databases, process, restarted_wal
 from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError
-from .one_daemon import only_one
+from .one_daemon import none_on, only_one
 
 SYNC_IS_NOT_SAFE = (
     "After a sync over the control socket Litestream 0.5.17 may lose commits of a "
@@ -59,6 +59,25 @@ def opened_by(
         path: metadata.get(path) or databases.metadata_beside(path)
         for path in dict.fromkeys([*_databases(words), *metadata])
     }
+
+
+@contextmanager
+def resetting(
+    configuration: Configuration | None, words: Sequence[str], *, socket: Path | None
+) -> Iterator[None]:
+    """Have no daemon go on in this block with the database that ``reset`` forgets.
+
+    A daemon logs for ever then that it cannot, and says nothing of it elsewhere.
+    Raises ``DaemonRunning``: see ``none_on``.
+    """
+    if not words or "-dry-run" in words:
+        yield
+        return
+    path = Path(words[-1])
+    metadata = configuration.metadata() if configuration else {}
+    place = metadata.get(path) or databases.metadata_beside(path)
+    with none_on(path, place, socket=socket):
+        yield
 
 
 def prepare_register(

@@ -46,6 +46,35 @@ def only_one(configuration: Configuration) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def none_on(database: Path, metadata: Path, *, socket: Path | None) -> Iterator[None]:
+    """Have no daemon replicate ``database`` in this block.
+
+    Raises ``DaemonRunning`` where that on ``socket`` does, or one that is not asked.
+    """
+    status = _status(database, socket) if socket else None
+    with ExitStack() as locks:
+        # One that has stopped it keeps the lock, and does not look at it.
+        if status != "stopped" and (
+            status
+            or (metadata.is_dir() and not _lock_metadata(database, metadata, locks))
+        ):
+            raise DaemonRunning(
+                f"A daemon replicates {database}, and without what it knows of it would "
+                "do so no more: stop the daemon first, and start it again afterwards."
+            )
+        yield
+
+
+def _status(database: Path, socket: Path) -> str | None:
+    """Return what the daemon on ``socket`` says of ``database``, ``None`` for nothing."""
+    try:
+        listed = Daemon(socket, timeout=2.0).databases()
+    except DaemonError:
+        return None
+    return next((one.status for one in listed if one.path == database), None)
+
+
 def _refuse_second(socket: Path) -> None:
     try:
         running = Daemon(socket, timeout=2.0).info()

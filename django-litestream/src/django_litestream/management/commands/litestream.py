@@ -121,6 +121,11 @@ class Command(BaseCommand):
                     self._replicate(litestream, arguments, options)
             case "replicate":
                 self._replicate(litestream, arguments, options)
+            case "reset":
+                with daemon.resetting(
+                    configuration, arguments[1:], socket=known_socket()
+                ):
+                    self._run(litestream, arguments, options)
             case "register":
                 socket = Path(options["socket"] or socket_for(subcommand))
                 daemon.prepare_register(config.build(), arguments[1:], socket=socket)
