@@ -131,3 +131,11 @@ def explain(message: str) -> str:
         if pattern.search(line):
             return f"{line.rstrip('.')}. {remedy}"
     return line
+
+
+def explain_os_error(error: OSError) -> str:
+    """Return as one line what the system refused, of which file, and what to do."""
+    return (
+        f"{error.filename} cannot be used: {error.strerror}. See that the path is right, "
+        "and let this user read and write there."
+    )

@@ -146,9 +146,12 @@ def _empty(database: Path) -> bool:
 
 
 def _read(file: Path, place: slice) -> bytes:
-    """Return the bytes at ``place``; none where the file is not there or shorter."""
+    """Return the bytes at ``place``; none where the file cannot be read or is shorter.
+
+    Litestream cannot read it either, says so, and replicates the other databases.
+    """
     try:
         with file.open("rb") as opened:
             return opened.read(place.stop)[place]
-    except FileNotFoundError:
+    except OSError:
         return b""

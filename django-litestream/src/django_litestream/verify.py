@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -33,7 +34,7 @@ from .errors import (
 from .invocation import Ask
 from .marks import Mark, read_mark, write_mark
 from .private_files import temporary_directory
-from .reasons import explain
+from .reasons import explain, explain_os_error
 from .verify_report import Report, Verdict
 from .vfs.listing import read_listing
 
@@ -78,6 +79,8 @@ class Verifier:
         except DatabaseError as error:
             report.verdict = Verdict.UNCHECKED
             report.reason = f"{database.path} cannot be read: {error}"
+        except OSError as error:
+            report.verdict, report.reason = Verdict.UNCHECKED, explain_os_error(error)
         else:
             report.verdict = Verdict.GOOD
         return report
@@ -194,7 +197,7 @@ class Verifier:
 
     def _mark(self, report: Report) -> Mark:
         database = report.database
-        if not database.path.is_file():
+        if not _is_file(database.path):
             raise BackupUnchecked(
                 f"{database.path} does not exist: restore it with `manage.py litestream "
                 f"restore {database.label}`, or migrate it."
@@ -330,3 +333,14 @@ class Verifier:
         except ListingFailed as error:
             raise BackupUnchecked(f"The replica cannot be listed: {error}.") from error
         return max((file.max_txid for file in files), default=0)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; raises ``OSError`` where this user may not look.
+
+    ``Path.is_file`` says of that on some versions of Python that there is none.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -38,6 +38,7 @@ from ...invocation import (
     usable_configuration,
 )
 from ...log_lines import is_of_log
+from ...reasons import explain_os_error
 from ...replica_status import Health
 from ...subcommands import OWN_SUBCOMMANDS, SUBCOMMANDS
 from ...sync import can_be_asked_here, sync
@@ -100,11 +101,14 @@ class Command(BaseCommand):
                 case _:
                     self._litestream(subcommand, options)
         except CommandFailed as error:
-            raise CommandError(str(error), returncode=error.returncode) from error
+            raise _failure(subcommand, str(error), error.returncode) from error
         except (LitestreamError, ImproperlyConfigured) as error:
-            # An exit status of 1 would say of verify that the backup is bad.
-            returncode = Verdict.UNCHECKED if subcommand == "verify" else 1
-            raise CommandError(str(error), returncode=returncode) from error
+            raise _failure(subcommand, str(error)) from error
+        except OSError as error:
+            # One that names no file is no mistake of the user's.
+            if error.filename is None:
+                raise
+            raise _failure(subcommand, explain_os_error(error)) from error
 
     def _litestream(self, subcommand: str, options: dict[str, Any]) -> None:
         arguments, configuration = plan(subcommand, options, options["rest"])
@@ -292,6 +296,13 @@ def _refuse_foreign_flags(name: str, options: dict[str, Any]) -> None:
     others = {flag.dest for one in known.values() for flag in one.flags} - own
     if given := sorted(others & options.keys()):
         raise TypeError(f"litestream {name} has no option {', '.join(given)}.")
+
+
+def _failure(subcommand: str, message: str, returncode: int = 1) -> CommandError:
+    # An exit status of 1 would say of verify that the backup is bad.
+    if subcommand == "verify":
+        returncode = Verdict.UNCHECKED
+    return CommandError(message, returncode=returncode)
 
 
 def _without_log(out: Show, err: Show) -> Show:
