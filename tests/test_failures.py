@@ -109,6 +109,10 @@ def test_an_executable_of_another_platform(tmp_path: Path) -> None:
     assert "cannot be executed: Exec format error" in str(
         failing("version", bin_path=binary)
     )
+    # Of the backup that says nothing.
+    unchecked = failing("verify", bin_path=binary)
+    assert unchecked.returncode == 2
+    assert "cannot be executed: Exec format error" in str(unchecked)
 
 
 def test_it_does_not_become_an_executable_of_another_platform(project: Project) -> None:
