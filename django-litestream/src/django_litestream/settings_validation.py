@@ -136,8 +136,9 @@ def database_problems(index: int, entry: Any) -> Iterator[Problem]:
     for key in ("path", "dir"):
         if entry.get(key) and not is_path(entry[key]):
             yield wrong_value(at(where, key), "a database alias or a path", entry[key])
-    if entry.get("meta-path") and not is_path(entry["meta-path"]):
-        yield wrong_value(at(where, "meta-path"), "a path", entry["meta-path"])
+    for key in ("meta-path", "meta-dir"):
+        if entry.get(key) and not is_path(entry[key]):
+            yield wrong_value(at(where, key), "a path", entry[key])
     yield from _text_problems(where, entry, ("pattern",))
     if "replica" in entry:
         yield from _replica_problems(at(where, "replica"), entry["replica"])
