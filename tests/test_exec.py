@@ -73,3 +73,14 @@ def test_what_exec_cannot_start_is_said(project: Project) -> None:
     completed = project.run("replicate", "-exec", "no-such-program")
     assert completed.returncode == 1
     assert "no-such-program cannot be executed: No such file" in completed.stderr
+
+
+def test_what_exec_runs_has_the_bundle_that_litestream_may_not_have(
+    project: Project,
+) -> None:
+    project.environ["AWS_CA_BUNDLE"] = "/etc/ssl/of-our-own.pem"
+    job = "sh -c 'env | grep AWS_CA_BUNDLE'"
+    completed = project.run("replicate", "-exec", job)
+    assert completed.returncode == 0
+    found = [line for line in completed.stdout.splitlines() if "AWS_CA_BUNDLE=" in line]
+    assert found == ["AWS_CA_BUNDLE=/etc/ssl/of-our-own.pem"]

@@ -20,17 +20,30 @@ CAN_BECOME = os.name == "posix"
 # What CPython ignores in its own process and a Go program must not inherit.
 _IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFZ", "SIGXFSZ")
 
+_BUNDLE = "AWS_CA_BUNDLE"
+# Where it is meanwhile, for what Litestream starts.
+_KEPT_BUNDLE = "DJANGO_LITESTREAM_AWS_CA_BUNDLE"
+
 
 def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment for Litestream.
 
     Litestream's S3 client refuses to start where ``AWS_CA_BUNDLE`` is set. Go
-    reads the same bundle from ``SSL_CERT_FILE``.
+    reads the same bundle from ``SSL_CERT_FILE``. See ``environment_below``.
     """
     passed_on = dict(environ)
-    bundle = passed_on.pop("AWS_CA_BUNDLE", "")
+    bundle = passed_on.pop(_BUNDLE, "")
     if bundle:
         passed_on.setdefault("SSL_CERT_FILE", bundle)
+        passed_on[_KEPT_BUNDLE] = bundle
+    return passed_on
+
+
+def environment_below(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for what Litestream starts, from that of Litestream."""
+    passed_on = dict(environ)
+    if bundle := passed_on.pop(_KEPT_BUNDLE, ""):
+        passed_on[_BUNDLE] = bundle
     return passed_on
 
 

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+from . import process
 from .control import Daemon
 from .errors import DaemonError
 
@@ -37,7 +38,7 @@ def main(socket: str, *command: str) -> None:
     ):
         time.sleep(_POLL_INTERVAL)
     try:
-        os.execvp(command[0], command)
+        os.execvpe(command[0], command, process.environment_below())
     except OSError as error:
         print(f"{command[0]} cannot be executed: {error.strerror}.", file=sys.stderr)
         sys.exit(127)
