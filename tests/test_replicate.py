@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from django_litestream import binaries
 
-from .project import Project, linux, processes_with, stop, wait_until
+from .project import PATIENCE, Project, linux, processes_with, stop, wait_until
 
 
 def resident_bytes(pid: int) -> int:
@@ -87,3 +91,26 @@ def test_signals_have_their_usual_meaning_to_it(project: Project) -> None:
         found = re.search(r"SigIgn:\s+([0-9a-f]+)", status)
         assert found
         assert not int(found[1], 16) & 1 << (signal.SIGPIPE - 1)
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="a shell that has <(...)")
+@pytest.mark.parametrize("words", [("replicate", "-once"), ("databases",)])
+def test_a_configuration_that_comes_through_a_pipe(
+    project: Project, words: tuple[str, ...]
+) -> None:
+    configuration = project.directory / "litestream.yml"
+    configuration.write_text(project.run("config").stdout)
+    command = shlex.join(project.command("litestream", *words))
+    completed = subprocess.run(
+        ["bash", "-c", f"{command} -config <(cat {configuration})"],
+        cwd=project.directory,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert str(project.database) in completed.stdout
+    if "replicate" in words:
+        assert project.restored_rows() == 10

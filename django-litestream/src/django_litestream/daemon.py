@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError
 from .one_daemon import none_on, only_one
+from .subcommands import SUBCOMMANDS, operands
 
 SYNC_IS_NOT_SAFE = (
     "After a sync over the control socket Litestream 0.5.17 may lose commits of a "
@@ -57,7 +59,7 @@ def opened_by(
     metadata = configuration.metadata() if configuration else {}
     return {
         path: metadata.get(path) or databases.metadata_beside(path)
-        for path in dict.fromkeys([*_databases(words), *metadata])
+        for path in dict.fromkeys([*_databases("replicate", words), *metadata])
     }
 
 
@@ -93,7 +95,7 @@ def prepare_register(
         # Litestream says why it cannot be registered either.
         return
     metadata = configuration.metadata()
-    for path in _databases(words):
+    for path in _databases("register", words):
         if path not in known:
             restarted_wal.empty(path, metadata.get(path))
 
@@ -108,7 +110,7 @@ def starting(
     have. Raises ``ConfigurationError``: see ``restarted_wal.going_on``.
     """
     metadata = configuration.metadata()
-    paths = _databases(words)
+    paths = _databases("start", words)
     with ExitStack() as going_on:
         for path in paths:
             going_on.enter_context(
@@ -130,13 +132,17 @@ def _last_syncs(socket: Path, paths: Sequence[Path]) -> list[str]:
     return [one.last_sync_at for one in listed if one.path in paths]
 
 
-def _databases(words: Sequence[str]) -> list[Path]:
-    """Return the databases among the words of a subcommand.
+def _databases(name: str, words: Sequence[str]) -> list[Path]:
+    """Return the databases that subcommand ``name`` is given by its words.
 
     Raises ``ConfigurationError`` for one that Litestream would take for another.
     """
-    # What -exec runs may be named by a word, too.
-    found = [path for path in map(Path, words) if databases.is_wal(path) is not None]
+    found = [
+        path
+        for path in map(Path, operands(SUBCOMMANDS[name], words))
+        # What comes through a pipe can be read but once.
+        if os.path.isfile(path) and databases.is_wal(path) is not None
+    ]
     for path in found:
         databases.refuse_misread(path)
     return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 if sys.platform != "win32":
@@ -13,6 +14,9 @@ if sys.platform != "win32":
 # How many files a process needs that opens one after the other.
 _SPARE = 64
 _DIRECTORY = "/dev/fd"
+
+# What a shell writes for ``<(...)``.
+_NAME = re.compile(r"(?:/dev|/proc/self)/fd/([0-9]+)")
 
 
 def open_descriptors() -> Iterator[int]:
@@ -40,3 +44,12 @@ def descriptors_of(status: os.stat_result) -> Iterator[int]:
         with suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), status):
                 yield descriptor
+
+
+def named_by(words: Sequence[str]) -> Iterator[int]:
+    """Yield the descriptors of this process that are open and named by words."""
+    for found in filter(None, map(_NAME.fullmatch, words)):
+        descriptor = int(found[1])
+        with suppress(OSError):
+            os.fstat(descriptor)
+            yield descriptor

@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from . import config, databases, private_files, process
 from .configuration import Configuration
 from .databases import Database
+from .descriptors import named_by
 from .errors import CommandFailed, ConfigurationError, LitestreamError
 from .reasons import NO_BACKUP, NOT_OF_THAT_MOMENT, explain
 from .redaction import redact, secrets_of, url_secrets
@@ -169,7 +170,7 @@ class Litestream:
                 out=lambda line: out(redacted(line)),
                 err=pass_on_error,
                 timeout=_LONGEST_LISTING if is_bounded else None,
-                inherited=inherited,
+                inherited={*inherited, *named_by(words)},
             )
         except subprocess.TimeoutExpired:
             return 1, (

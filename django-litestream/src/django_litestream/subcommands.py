@@ -6,7 +6,7 @@ The tables hold what ``litestream SUBCOMMAND -h`` of the version in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -340,6 +340,19 @@ def command_line(
         elif flag.value is None and value:
             words.append(f"-{flag.name}")
     return words + _resolved(subcommand, _operands_last(rest), resolve)
+
+
+def operands(subcommand: Subcommand, words: Sequence[str]) -> list[str]:
+    """Return the words of a command line that are no flags, nor values of known ones."""
+    valued = {f"-{flag.name}" for flag in subcommand.flags if flag.value is not None}
+    found = []
+    given = iter(words)
+    for word in given:
+        if word in valued:
+            next(given, None)
+        elif not _is_flag(word):
+            found.append(word)
+    return found
 
 
 def _operands_last(rest: list[str]) -> list[str]:
