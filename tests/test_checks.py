@@ -130,6 +130,13 @@ def test_e001_settings_that_are_no_dictionary() -> None:
             "a path, got 3",
         ),
         (
+            {"dbs": [{"dir": "/srv", "pattern": "*"}]},
+            "['dbs'][0]['pattern']",
+            "a pattern such as '*.db' or '*.sqlite3' that matches no '-shm' file "
+            "(Litestream would open that too, and let go of the lock on it which keeps "
+            "commits), got '*'",
+        ),
+        (
             {"dbs": [{"path": "default", "replica": {"url": 5}}]},
             "['dbs'][0]['replica']['url']",
             "text, got 5",

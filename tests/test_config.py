@@ -169,7 +169,7 @@ def test_what_litestream_takes_for_another_file_is_refused(
     with pytest.raises(ConfigurationError, match=refused):
         build([{"path": tmp_path / name}])
     with pytest.raises(ConfigurationError, match=re.escape(f"has a '{found}'")):
-        build([{"dir": tmp_path / name, "pattern": "*", "replica": FILE}])
+        build([{"dir": tmp_path / name, "pattern": "*.db", "replica": FILE}])
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"SQLite format 3\0")
@@ -255,6 +255,24 @@ def test_a_pattern_that_finds_no_file(pattern: str) -> None:
     configuration = build([{"dir": "/srv", "pattern": pattern, "replica": FILE}])
     with pytest.raises(ConfigurationError, match="of /srv in settings"):
         configuration.directory_files()
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["*", "**", "tenant-*", "*.db*", "*[a-z]", "*m", "*????", "*.????", "*.lock"],
+)
+def test_a_pattern_by_which_litestream_opens_what_it_has_locked(pattern: str) -> None:
+    entry = {"dir": "/srv", "pattern": pattern, "replica": FILE}
+    with pytest.raises(ImproperlyConfigured, match=r"a pattern such as '\*\.db'"):
+        build([entry])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["*.db", "*.sqlite3", "*.sqlite?", "*.[ds]*b", "*.???", "tenant-??", r"\*", "*\n"],
+)
+def test_a_pattern_by_which_it_opens_databases_alone(pattern: str) -> None:
+    assert build([{"dir": "/srv", "pattern": pattern, "replica": FILE}])
 
 
 def test_lazy_text_is_text() -> None:

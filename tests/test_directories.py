@@ -20,7 +20,7 @@ from django_litestream.binaries import find_executable
 from django_litestream.databases import Database
 from django_litestream.directories import Directory
 
-from .project import Project, count_rows
+from .project import Project, count_rows, linux
 from .test_restarted_wal import CHANGED, kept_open, once, texts
 
 
@@ -105,7 +105,7 @@ def test_a_file_has_its_place_below_the_replica(
     tenants: Path, replica: dict[str, Any], below: dict[str, Any]
 ) -> None:
     path = tenants / "north" / "b c.db"
-    settings = {"dbs": [{"dir": tenants, "pattern": "*", "replica": replica}]}
+    settings = {"dbs": [{"dir": tenants, "pattern": "*.db", "replica": replica}]}
     with override_settings(LITESTREAM=settings):
         configuration = config.build({}).naming(Database(path=path))
     assert configuration.mapping["dbs"][0] == {"path": str(path), "replica": below}
@@ -308,3 +308,17 @@ def test_two_patterns_in_one_directory_have_each_its_replica(tmp_path: Path) -> 
     with override_settings(LITESTREAM={"dbs": [one, two]}):
         named = config.build({}).naming(Database(path=path)).mapping["dbs"][0]
     assert named == {"path": str(path), "replica": {"path": "two/a.two"}}
+
+
+@linux
+def test_the_daemon_of_a_directory_keeps_its_locks(
+    project: Project, tenants: Path
+) -> None:
+    """It does not where the pattern is one of those that are refused."""
+    project.litestream["socket"] = {"path": str(project.directory / "s")}
+    project.write_settings()
+    # From then on the directory with the lock is there.
+    assert project.run("replicate", "-once").returncode == 0
+    with project.replicating():
+        lock = tenants / ".a.db-litestream" / "replicate.lock"
+        assert f":{lock.stat().st_ino} " in Path("/proc/locks").read_text()

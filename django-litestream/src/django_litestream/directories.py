@@ -21,7 +21,13 @@ _TOKEN = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
+_ANY = ".*"
 _OF_SET = re.compile(r"\\(?P<escaped>.)|(?P<itself>.)", re.DOTALL)
+
+# What is locked in the directory in which Litestream keeps what it knows of a database.
+LOCK_NAME = "replicate.lock"
+# What is after a database's name in that of its wal-index.
+_WAL_INDEX = "-shm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +92,39 @@ class Directory:
 
     def _matches(self) -> Callable[[str], object]:
         try:
-            # Of a name, ``.`` may be a line break too.
-            return re.compile("".join(_expressions(self.pattern)), re.DOTALL).fullmatch
+            return _matcher(self.pattern)
         except (re.error, ValueError) as error:
             raise ConfigurationError(
                 f"The 'pattern' {quoted(self.pattern)} of {in_line(self.path)} in "
                 "settings.LITESTREAM['dbs'] finds no file: make it one such as '*.db'."
             ) from error
+
+
+def may_unlock(pattern: str) -> bool:
+    """Whether Litestream may open by a pattern what this process has locked for it.
+
+    It opens all that match, to find out what they are, and closes them again: its process,
+    which this one becomes, then has no lock on them any more. Such are the wal-index of a
+    database and ``LOCK_NAME``.
+    """
+    try:
+        if _matcher(pattern)(LOCK_NAME):
+            return True
+        parts = list(_expressions(pattern))
+    except (re.error, ValueError):
+        # By this one nothing is opened.
+        return False
+    if _ANY not in parts:
+        return False
+    # All before the last `*` may be the name of a database.
+    last = parts[len(parts) - parts[::-1].index(_ANY) :][-len(_WAL_INDEX) :]
+    ending = _WAL_INDEX[len(_WAL_INDEX) - len(last) :]
+    return bool(re.fullmatch("".join(last), ending))
+
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    # Of a name, ``.`` may be a line break too.
+    return re.compile("".join(_expressions(pattern)), re.DOTALL).fullmatch
 
 
 def _expressions(pattern: str) -> Iterator[str]:
@@ -108,7 +140,7 @@ def _expressions(pattern: str) -> Iterator[str]:
         end = token.end()
         match token.lastgroup:
             case "any":
-                yield ".*"
+                yield _ANY
             case "one":
                 yield "."
             case "set":

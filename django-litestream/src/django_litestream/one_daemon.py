@@ -12,10 +12,9 @@ from . import databases, locking, private_files
 from .configuration import Configuration
 from .control import Daemon
 from .descriptors import make_room
+from .directories import LOCK_NAME
 from .errors import DaemonError, DaemonRunning
 from .restarted_wal import LEVELS
-
-_LOCK_NAME = "replicate.lock"
 
 
 @contextmanager
@@ -96,7 +95,7 @@ def _lock_metadata(database: Path, directory: Path, locks: ExitStack) -> bool:
         if not _lock(directory, locks):
             return False
         # What root leaves there must keep nobody from locking it.
-        _give(directory / _LOCK_NAME, directory.stat())
+        _give(directory / LOCK_NAME, directory.stat())
     return True
 
 
@@ -121,7 +120,7 @@ def _give(path: Path, like: os.stat_result) -> None:
 
 def _lock(directory: Path, locks: ExitStack) -> bool:
     make_room()
-    handle = locking.keep(directory / _LOCK_NAME)
+    handle = locking.keep(directory / LOCK_NAME)
     if handle is None:
         return False
     locks.callback(os.close, handle)

@@ -14,6 +14,7 @@ from typing import Any
 from django.utils.functional import Promise
 
 from . import replicas
+from .directories import may_unlock
 from .settings_problems import (
     Problem,
     at,
@@ -139,7 +140,7 @@ def database_problems(index: int, entry: Any) -> Iterator[Problem]:
     for key in ("meta-path", "meta-dir"):
         if entry.get(key) and not is_path(entry[key]):
             yield wrong_value(at(where, key), "a path", entry[key])
-    yield from _text_problems(where, entry, ("pattern",))
+    yield from _pattern_problems(where, entry)
     if "replica" in entry:
         yield from _replica_problems(at(where, "replica"), entry["replica"])
     place, several = at(where, "replicas"), entry.get("replicas") or ()
@@ -148,6 +149,19 @@ def database_problems(index: int, entry: Any) -> Iterator[Problem]:
             yield from _replica_problems(at(place, number), replica)
     else:
         yield wrong(place, "a list", str(type(several)))
+
+
+def _pattern_problems(where: str, entry: Mapping[Any, Any]) -> Iterator[Problem]:
+    yield from (text_problems := list(_text_problems(where, entry, ("pattern",))))
+    if text_problems or not (pattern := entry.get("pattern")):
+        return
+    if may_unlock(str(pattern)):
+        expected = (
+            "a pattern such as '*.db' or '*.sqlite3' that matches no '-shm' file "
+            "(Litestream would open that too, and let go of the lock on it which keeps "
+            "commits)"
+        )
+        yield wrong_value(at(where, "pattern"), expected, pattern)
 
 
 def _replica_problems(where: str, replica: Any) -> Iterator[Problem]:
