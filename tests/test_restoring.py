@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from django_litestream.databases import metadata_beside
+
 from .project import PATIENCE, Project, count_rows, linux, wait_until
 
 pytestmark = linux
@@ -151,6 +153,15 @@ def is_replicated(project: Project, target: Path) -> str:
         f"CommandError: The daemon on {project.socket} replicates {target}, and would go "
         "on with the file that it has open, as would your application: stop both first, "
         "or restore elsewhere with -o PATH.\n"
+    )
+
+
+def is_locked(project: Project, metadata: Path | None = None) -> str:
+    lock = (metadata or metadata_beside(project.database)) / "replicate.lock"
+    return (
+        f"CommandError: A daemon keeps {lock} locked: it may replicate "
+        f"{project.database}, and would go on with the file that it has open, as would "
+        "your application: stop both first, or restore elsewhere with -o PATH.\n"
     )
 
 
@@ -318,8 +329,39 @@ def test_a_daemon_that_hangs_is_not_waited_for(project: Project) -> None:
     with project.replicating() as daemon:
         wait_until(lambda: project.run("verify").returncode == 0)
         daemon.send_signal(signal.SIGSTOP)
+        refused = project.run("restore", "-force", "default")
+        assert (refused.returncode, refused.stderr) == (1, is_locked(project))
+        daemon.kill()
+        daemon.wait(PATIENCE)
         restored = project.run("restore", "-force", "default")
         assert restored.returncode == 0, restored.stderr
+
+
+@pytest.mark.parametrize("has_meta_path", [False, True])
+def test_a_daemon_whose_socket_is_not_known_is_seen(
+    project: Project, has_meta_path: bool
+) -> None:
+    metadata = None
+    if has_meta_path:
+        metadata = project.directory / "metadata"
+        project.litestream["dbs"][0]["meta-path"] = str(metadata)
+        project.write_settings()
+    with project.replicating():
+        sockets = {"enabled": False}, {"path": str(project.directory / "elsewhere")}
+        for project.litestream["socket"] in sockets:
+            project.write_settings()
+            for words in (
+                ("-force", "default"),
+                ("-force", "-o", project.database, "default"),
+            ):
+                refused = project.run("restore", *map(str, words))
+                assert refused.returncode == 1
+                assert refused.stderr == is_locked(project, metadata)
+            kept = project.run("restore", "-if-db-not-exists", "default")
+            assert kept.returncode == 0, kept.stderr
+            copied = project.run("restore", "-force", *restore(project)[1:])
+            assert copied.returncode == 0, copied.stderr
+    assert project.run("restore", "-force", "default").returncode == 0
 
 
 def aside(project: Project) -> Path:

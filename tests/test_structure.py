@@ -68,7 +68,6 @@ LEVELS = (
         "db.backends.sqlite_vfs.reasons",
         "placement",
         "restarted_wal",
-        "restoring",
         "settings_validation",
         "sync",
         "topology",
@@ -80,8 +79,8 @@ LEVELS = (
     },
     # The settings read, a file fetched, another daemon seen, writes noted.
     {"conf", "download", "handing_over", "one_daemon", "routing"},
-    # The settings translated, the files found, a daemon run.
-    {"binaries", "config", "daemon"},
+    # The settings translated, the files found, a daemon run, a restore kept safe.
+    {"binaries", "config", "daemon", "restoring"},
     # What is missing fetched; Litestream run, asked, or told what is wrong.
     {"checks", "distance", "install", "invocation", "vfs.listing", "write_txids"},
     # What is done with Litestream, and with its VFS.

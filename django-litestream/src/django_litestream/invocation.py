@@ -294,12 +294,18 @@ def socket_for(name: str) -> Path:
 
 
 def known_socket() -> Path | None:
-    """Return the control socket from settings, ``None`` where they do not give one.
+    """Return the control socket from settings, ``None`` where they do not give one."""
+    configuration = known_configuration()
+    return configuration.socket if configuration else None
+
+
+def known_configuration() -> Configuration | None:
+    """Return the configuration made from settings, ``None`` where they give none.
 
     What is restored from a URL needs no settings that are right.
     """
     try:
-        return config.build().socket
+        return config.build()
     except (LitestreamError, ImproperlyConfigured):
         return None
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .descriptors import descriptors_of
 from .errors import DownloadError
 
 if sys.platform == "win32":
@@ -69,6 +70,21 @@ def keep(path: Path) -> int | None:
     if handle is not None:
         os.set_inheritable(handle, True)
     return handle
+
+
+def is_kept(path: Path) -> bool:
+    """Whether a process has the lock that ``keep`` takes, be it this one.
+
+    Raises ``OSError`` where there is no such file, or none that can be locked.
+    """
+    # To close it once more would take the lock from this process.
+    if any(True for _ in descriptors_of(path.stat())):
+        return True
+    handle = os.open(path, os.O_RDWR)
+    try:
+        return not _lock_for_process(handle)
+    finally:
+        os.close(handle)
 
 
 def _try(path: Path) -> int | None:

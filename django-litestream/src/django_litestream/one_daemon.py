@@ -74,6 +74,18 @@ def _status(database: Path, socket: Path) -> str | None:
     return next((one.status for one in listed if one.path == database), None)
 
 
+def lock_held(metadata: Path) -> Path | None:
+    """Return the file by which a daemon has the database of ``metadata``, if one has.
+
+    That is Litestream's directory of the database. Nothing is known of a daemon where
+    this user may not look.
+    """
+    lock = metadata / _LOCK_NAME
+    with suppress(OSError):
+        return lock if locking.is_kept(lock) else None
+    return None
+
+
 def _refuse_second(socket: Path) -> None:
     try:
         running = Daemon(socket, timeout=2.0).info()

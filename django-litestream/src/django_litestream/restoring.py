@@ -19,12 +19,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .control import Daemon
-from .errors import DaemonError, RestoreRunning, RestoreUnsafe
+from . import databases, one_daemon
+from .configuration import Configuration
+from .control import Daemon, ManagedDatabase
+from .errors import ConfigurationError, DaemonError, RestoreRunning, RestoreUnsafe
 from .locking import exclusive_with_children
 from .subcommands import is_url
 
@@ -32,6 +34,11 @@ from .subcommands import is_url
 _WRITTEN_BACK = ("-wal", "-journal")
 
 _BESIDE = (*_WRITTEN_BACK, "-shm")
+
+_STOP_BOTH = (
+    "would go on with the file that it has open, as would your application: stop both "
+    "first, or restore elsewhere with -o PATH."
+)
 
 # How long a daemon is waited for, in seconds.
 _PATIENCE = 2.0
@@ -83,28 +90,31 @@ def kept_until_restored(arguments: Sequence[str]) -> Iterator[None]:
             raise
 
 
-def refuse_if_replicated(arguments: Sequence[str], socket: Path | None) -> None:
-    """Raise ``RestoreUnsafe`` where the daemon on ``socket`` has the file restored to.
+def refuse_if_replicated(
+    arguments: Sequence[str], configuration: Configuration | None
+) -> None:
+    """Raise ``RestoreUnsafe`` where a daemon has the file restored to.
 
-    ``arguments`` are the words of any subcommand. Nothing is known of a daemon that does
-    not answer in time.
+    ``arguments`` are the words of any subcommand, ``configuration`` is that of the
+    settings, where there is one. A daemon that does not answer on its socket in time, or
+    has another one, is known by its lock alone.
     """
     target = _target_of(arguments)
-    if target is None or socket is None:
+    if target is None:
         return
-    try:
-        listed = Daemon(socket, timeout=_PATIENCE).databases()
-    except DaemonError:
-        return
+    socket = configuration.socket if configuration else None
+    listed = [one for one in _listed(socket) if _place(one.path) == _place(target)]
     for one in listed:
         # A daemon that has not found the database yet takes the one that is restored.
-        has_file = one.last_sync_at or os.path.exists(target)
-        if _place(one.path) == _place(target) and one.status != "stopped" and has_file:
+        if one.status != "stopped" and (one.last_sync_at or os.path.exists(target)):
             raise RestoreUnsafe(
-                f"The daemon on {socket} replicates {target}, and would go on with the "
-                "file that it has open, as would your application: stop both first, or "
-                "restore elsewhere with -o PATH."
+                f"The daemon on {socket} replicates {target}, and {_STOP_BOTH}"
             )
+    lock = None if listed else one_daemon.lock_held(_metadata(target, configuration))
+    if lock:
+        raise RestoreUnsafe(
+            f"A daemon keeps {lock} locked: it may replicate {target}, and {_STOP_BOTH}"
+        )
 
 
 def refuse_at_start(
@@ -194,6 +204,25 @@ def _refuse_what_is_left(database: Path) -> None:
 def _aside(database: Path) -> Path:
     """Return the directory that a database is in while it is replaced."""
     return database.with_name(f"{database.name}.replaced")
+
+
+def _listed(socket: Path | None) -> Sequence[ManagedDatabase]:
+    if socket is None:
+        return ()
+    try:
+        return Daemon(socket, timeout=_PATIENCE).databases()
+    except DaemonError:
+        return ()
+
+
+def _metadata(database: Path, configuration: Configuration | None) -> Path:
+    """Return where Litestream keeps what it knows of a database."""
+    place = _place(database)
+    # Of a pattern that finds no file, a daemon says what is wrong.
+    with suppress(ConfigurationError):
+        known = configuration.metadata() if configuration else {}
+        return known.get(place) or databases.metadata_beside(place)
+    return databases.metadata_beside(place)
 
 
 def _place(file: Path) -> Path:

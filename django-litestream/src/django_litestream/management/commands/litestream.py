@@ -32,6 +32,7 @@ from ...handing_over import handing_over
 from ...invocation import (
     Litestream,
     Show,
+    known_configuration,
     known_socket,
     plan,
     socket_for,
@@ -117,7 +118,7 @@ class Command(BaseCommand):
         litestream = self._runner(configuration, options)
         match subcommand:
             case "restore":
-                restoring.refuse_if_replicated(arguments, known_socket())
+                restoring.refuse_if_replicated(arguments, known_configuration())
                 self._run(litestream, arguments, options)
             case "replicate" if configuration:
                 with daemon.alone(configuration):
