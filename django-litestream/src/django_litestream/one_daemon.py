@@ -80,7 +80,7 @@ def lock_held(metadata: Path) -> Path | None:
     That is Litestream's directory of the database. Nothing is known of a daemon where
     this user may not look.
     """
-    lock = metadata / _LOCK_NAME
+    lock = metadata / LOCK_NAME
     with suppress(OSError):
         return lock if locking.is_kept(lock) else None
     return None
