@@ -5,20 +5,22 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .project import stop, wait_until
+from .project import PATIENCE, stop, wait_until
 
 # rclone refuses keys that are shorter than Amazon's.
 ACCESS_KEY = "ACCESSKEYOFTHETESTS1"
 SECRET_KEY = "SecretKeyOfTheTests1"
 
 BUCKET = "bucket"
+
+_RCLONE = (Path(sys.executable).with_name("rclone"), "--config", "/dev/null")
 
 
 @dataclass
@@ -58,9 +60,17 @@ class S3Server:
             "sync-interval": "100ms",
         }
 
+    def upload(self, files: Iterable[Path], path: str) -> None:
+        """Put files where the server knows of them, which a copy there is not at once."""
+        login = ["--s3-access-key-id", ACCESS_KEY, "--s3-secret-access-key", SECRET_KEY]
+        server = ["--s3-provider", "Other", "--s3-endpoint", self.endpoint]
+        for file in files:
+            where = f":s3:{BUCKET}/{path}/{file.name}"
+            to: list[str | Path] = [*login, *server, file, where]
+            subprocess.run([*_RCLONE, "copyto", *to], check=True, timeout=PATIENCE)
+
     def start(self) -> None:
-        rclone = Path(sys.executable).with_name("rclone")
-        command: list[str | Path] = [rclone, "--config", "/dev/null", "serve", "s3"]
+        command: list[str | Path] = [*_RCLONE, "serve", "s3"]
         command += ["--addr", f"127.0.0.1:{self.port}"]
         command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
         command += ["--vfs-read-wait", "1ms", self.directory]

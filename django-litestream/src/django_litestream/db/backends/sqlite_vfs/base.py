@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -17,6 +18,7 @@ from .client import DatabaseClient
 from .cursor import Cursor
 from .features import DatabaseFeatures
 from .following import FollowingWrapper
+from .snapshot import Snapshots
 
 _READS = ("SELECT", "WITH", "VALUES", "EXPLAIN")
 _BEGIN = "BEGIN"
@@ -100,6 +102,7 @@ class DatabaseWrapper(FollowingWrapper):
         if snapshots is None or snapshots.is_checked:
             return False
         snapshots.is_checked = True
+        snapshots.note_read()
         if not snapshots.lacks_commits():
             return False
         if self.in_atomic_block or not self.autocommit:
@@ -144,8 +147,9 @@ class DatabaseWrapper(FollowingWrapper):
         """
         snapshots, reads = self.snapshots, self._bounded_reads
         if snapshots is not None and reads is not None and snapshots.is_current:
-            if snapshots.txid >= txid:
-                return not reads.is_suspect
+            if not txid or snapshots.txid >= txid:
+                # To begin anew would put off the moment at which it is sure.
+                return not reads.is_suspect and snapshots.holds(txid)
         elif not self.is_live():
             return False
         self._suspect_anew()
@@ -153,14 +157,16 @@ class DatabaseWrapper(FollowingWrapper):
         if snapshots is None or reads is None or reads.is_suspect:
             return False
         if self.in_atomic_block or not self.autocommit:
-            return snapshots.txid >= txid
+            return snapshots.holds(txid)
         if snapshots.readers:
             # SQLite stays on the one that is being read.
             return False
         if txid:
             snapshots.end()
             snapshots.begin()
-        return snapshots.txid >= txid
+            if snapshots.txid >= txid and not snapshots.holds(txid):
+                self._read_first(snapshots)
+        return snapshots.holds(txid)
 
     def prepare_database(self) -> None:
         if (replica := self.replica) is not None:
@@ -179,6 +185,18 @@ class DatabaseWrapper(FollowingWrapper):
         if snapshots is not None:
             # From here on what is read is to be checked.
             snapshots.is_checked = False
+
+    def _read_first(self, snapshots: Snapshots) -> None:
+        """Have SQLite begin the snapshot, which it puts off until something is read."""
+        execute = partial(self.connection.execute, "PRAGMA schema_version")
+        try:
+            self.read_in_time(lambda: execute().fetchall())
+        except sqlite3.Error as error:
+            self.explained(error)
+        except TimeoutError:
+            self.left_reading()
+        else:
+            snapshots.note_read()
 
     def _suspect_anew(self) -> None:
         if self._bounded_reads is not None:

@@ -49,9 +49,10 @@ class Compactions(Protocol):
     """The compactions of a replica.
 
     ``newest`` is the TXID of the newest transaction in its level 1, zero where there
-    is none. ``age`` tells how many seconds ago that was true, and ``is_expected``
-    whether the next one may come before it is seen here; neither takes long. ``look``
-    makes ``newest`` true now, and may.
+    is none. ``age`` tells how many seconds ago that was true, ``listed_at`` the moment
+    of the monotonic clock at which it was, infinite where it is whenever one asks, and
+    ``is_expected`` whether the next one may come before it is seen here, by the clock;
+    none takes long. ``look`` makes ``newest`` true now, and may.
     """
 
     @property
@@ -59,6 +60,9 @@ class Compactions(Protocol):
 
     @property
     def age(self) -> float: ...
+
+    @property
+    def listed_at(self) -> float: ...
 
     def is_expected(self, poll_interval: float) -> bool: ...
 
@@ -69,6 +73,7 @@ class InDirectory:
     """The compactions of a ``file`` replica, which is looked at whenever one asks."""
 
     age = 0.0
+    listed_at = math.inf
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory / "ltx" / "1"
@@ -121,6 +126,10 @@ class InStorage:
     @property
     def age(self) -> float:
         return time.monotonic() - self._listed_at
+
+    @property
+    def listed_at(self) -> float:
+        return self._listed_at
 
     def is_expected(self, poll_interval: float) -> bool:
         return _since_due(ahead=_AHEAD) < poll_interval + _RISKED_AFTER

@@ -36,6 +36,7 @@ class Snapshots:
         self._ends = 0.0
         self._is_shared = False
         self._lacks_commits = False
+        self._read_at = math.inf
         self.is_checked = False
         self.txid = 0
         self.readers: WeakSet[sqlite3.Cursor] = WeakSet()
@@ -69,7 +70,30 @@ class Snapshots:
         """Note the newest transaction, which the next snapshot will hold."""
         self.is_checked = False
         if not self.readers:
+            self._read_at = math.inf
             self.txid = self.newest_txid()
+
+    def note_read(self) -> None:
+        """Note that something was read, from when on nothing comes to the snapshot."""
+        if self._connection.in_transaction:
+            self._read_at = min(self._read_at, time.monotonic())
+
+    def holds(self, txid: int) -> bool:
+        """Whether the transaction ``txid`` is sure to be read, zero for none.
+
+        A compaction covers what is newer than itself, and may come at any time: where
+        the upload of one takes long, after a daemon's start, by another clock. So it is
+        known to cover nothing only where the newest one holds ``txid``, or where there
+        was no newer one when the replica was listed after the snapshot began.
+        """
+        if not txid:
+            return True
+        if self.txid < txid:
+            return False
+        was_listed_since = self._compactions.listed_at >= self._read_at
+        if self.lacks_commits():
+            return False
+        return was_listed_since or self._connection.compacted >= txid
 
     def lacks_commits(self) -> bool:
         """Whether a compaction may have taken back commits that the connection had.
