@@ -96,7 +96,17 @@ def read_on_outside() -> set[int]:
     return read_on(in_atomic=False)
 
 
-@pytest.mark.parametrize("read", [read_on_outside, read_on_in_atomic])
+def read_on_without_autocommit() -> set[int]:
+    transaction.set_autocommit(False, using=ALIAS)
+    found = read_on_outside()
+    assert not transaction.get_autocommit(ALIAS)
+    transaction.commit(ALIAS)
+    return found | read_on_outside()
+
+
+@pytest.mark.parametrize(
+    "read", [read_on_outside, read_on_in_atomic, read_on_without_autocommit]
+)
 def test_no_commit_is_taken_back(tmp_path: Path, read: Callable[[], set[int]]) -> None:
     with with_two_commits_to_compact(tmp_path) as (world, worker):
         compact(world.replica_of("default"), leave=1)

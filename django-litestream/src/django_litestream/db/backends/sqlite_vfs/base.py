@@ -64,7 +64,7 @@ class DatabaseWrapper(FollowingWrapper):
         snapshots = self.snapshots
         if snapshots is None:
             return
-        if self.in_atomic_block or not self.autocommit:
+        if self._is_in_transaction:
             self._suspect_anew()
             return
         word = query.lstrip()[:7].upper()
@@ -73,7 +73,7 @@ class DatabaseWrapper(FollowingWrapper):
             # nothing is read that could be read anew.
             snapshots.is_checked = True
             return
-        may_share = word.startswith(_READS)
+        may_share = self.autocommit and word.startswith(_READS)
         if may_share and not self._is_lost and snapshots.is_current:
             return
         if (renewed := self._renew(snapshots)) is None:
@@ -91,7 +91,7 @@ class DatabaseWrapper(FollowingWrapper):
         Litestream 0.5.17 loses pages of a connection that was opened before the
         replica's first compaction, once there is one.
         """
-        return self._is_lost and self.autocommit and not self.in_atomic_block
+        return self._is_lost and not self._is_in_transaction
 
     def must_read_anew(self) -> bool:
         """Whether what was read lacks commits, so that it must be on another connection.
@@ -105,7 +105,7 @@ class DatabaseWrapper(FollowingWrapper):
         snapshots.note_read()
         if not snapshots.lacks_commits():
             return False
-        if self.in_atomic_block or not self.autocommit:
+        if self._is_in_transaction:
             raise reasons.taken_back(snapshots.replica)
         return True
 
@@ -150,7 +150,7 @@ class DatabaseWrapper(FollowingWrapper):
             if not txid or snapshots.txid >= txid:
                 # To begin anew would put off the moment at which it is sure.
                 return not reads.is_suspect and snapshots.holds(txid)
-        elif not self.is_live():
+        elif not (self._is_in_transaction or self.is_live()):
             return False
         self._suspect_anew()
         snapshots, reads = self.snapshots, self._bounded_reads
@@ -175,6 +175,12 @@ class DatabaseWrapper(FollowingWrapper):
                 f"'{self.alias}' is a read replica: migrate '{replica.primary}'."
             )
 
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if self.snapshots is not None:
+            # With autocommit off it would pass for a transaction of the user's.
+            self.snapshots.end()
+        super()._set_autocommit(autocommit)  # type: ignore[misc]
+
     def _start_transaction_under_autocommit(self) -> None:
         snapshots = self.snapshots
         if snapshots is not None:
@@ -185,6 +191,16 @@ class DatabaseWrapper(FollowingWrapper):
         if snapshots is not None:
             # From here on what is read is to be checked.
             snapshots.is_checked = False
+
+    @property
+    def _is_in_transaction(self) -> bool:
+        """Whether there is a transaction of the user's, which cannot move.
+
+        With autocommit off none is begun for a read.
+        """
+        return self.in_atomic_block or bool(
+            not self.autocommit and self.connection and self.connection.in_transaction
+        )
 
     def _read_first(self, snapshots: Snapshots) -> None:
         """Have SQLite begin the snapshot, which it puts off until something is read."""

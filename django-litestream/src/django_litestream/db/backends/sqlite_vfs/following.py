@@ -175,7 +175,10 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
         self._replacement = connection
         # The one before is not closed: a result is read to its end.
         self.connection = self.snapshots = None
+        autocommit = self.autocommit
         self.connect()
+        if not autocommit:
+            self.set_autocommit(False)
         return True
 
     def _connector(self, replica: Replica, parameters: dict[str, Any]) -> Connect:
