@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from django_litestream import databases
 from django_litestream.binaries import find_executable
 
-from .project import PATIENCE, Project, linux, processes_with, wait_until
+from .project import PATIENCE, Project, linux, processes_with, stop, wait_until
 
 AT_ONCE = 5
 
@@ -205,6 +206,72 @@ def test_a_web_server_that_outlives_its_daemon_does_not_hold_the_lock(
     finally:
         subprocess.run(["pkill", "-f", f"^{server}"], check=False)
         end(daemon)
+
+
+@linux
+def test_a_daemon_that_outlives_what_called_for_it_holds_the_lock(
+    project: Project,
+) -> None:
+    without_socket(project)
+    # A line of its log, which nobody reads then, would end it.
+    command = "call_command('litestream', 'replicate', '-log-level', 'error')"
+    caller = subprocess.Popen(
+        project.script(command),
+        cwd=project.directory,
+        env=project.environment(),
+    )
+    children = Path(f"/proc/{caller.pid}/task/{caller.pid}/children")
+
+    def daemons() -> list[int]:
+        return [
+            int(child)
+            for child in children.read_text().split()
+            if Path(f"/proc/{child}/exe").resolve().name == "litestream"
+        ]
+
+    try:
+        wait_until(daemons)
+        (daemon,) = daemons()
+    finally:
+        stop(caller, signal.SIGKILL)
+    try:
+        refused = project.run("replicate", "-once")
+        assert refused.returncode == 1
+        assert "runs or starts" in refused.stderr
+    finally:
+        os.kill(daemon, signal.SIGKILL)
+    wait_until(lambda: project.run("replicate", "-once").returncode == 0)
+
+
+@linux
+def test_of_the_threads_of_a_process_one_replicates(project: Project) -> None:
+    without_socket(project)
+    output = project.directory / "output"
+    script = (
+        "import threading",
+        "from django.core.management import CommandError",
+        "def replicate():",
+        "    try:",
+        "        call_command('litestream', 'replicate')",
+        "    except CommandError as error:",
+        "        print(error, flush=True)",
+        "for _ in range(3): threading.Thread(target=replicate).start()",
+    )
+    with output.open("wb") as written:
+        process = subprocess.Popen(
+            project.script(*script),
+            cwd=project.directory,
+            env=project.environment(),
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: output.read_text().count("runs or starts") == 2)
+        assert project.run("replicate", "-once").returncode == 1
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def test_a_process_lets_go_of_the_lock_with_the_end_of_its_command(

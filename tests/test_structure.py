@@ -78,9 +78,9 @@ LEVELS = (
         "wait_for_first_sync",
     },
     # The settings read, a file fetched, another daemon seen, writes noted.
-    {"conf", "download", "handing_over", "one_daemon", "routing"},
+    {"conf", "download", "one_daemon", "routing"},
     # The settings translated, the files found, a daemon run, a restore kept safe.
-    {"binaries", "config", "daemon", "restoring"},
+    {"binaries", "config", "daemon", "handing_over", "restoring"},
     # What is missing fetched; Litestream run, asked, or told what is wrong.
     {"checks", "distance", "install", "invocation", "vfs.listing", "write_txids"},
     # What is done with Litestream, and with its VFS.

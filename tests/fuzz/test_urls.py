@@ -87,12 +87,11 @@ def test_a_daemon_may_be_started_with_any_url(url: str) -> None:
     entry = {"path": "default", "replica": {"url": url}}
     litestream = {"dbs": [entry], "socket": {"enabled": False}}
 
-    def start_alone() -> None:
-        with daemon.alone(config.build()):
-            pass
+    def start() -> None:
+        daemon.refuse_unwritable(config.build())
 
     with override_settings(LITESTREAM=litestream):
-        refused = refusal(REFUSED, start_alone)
+        refused = refusal(REFUSED, start)
     assert SECRET not in refused
 
 

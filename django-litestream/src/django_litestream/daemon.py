@@ -16,7 +16,7 @@ from . import databases, process, restarted_wal
 from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError
-from .one_daemon import none_on, only_one
+from .one_daemon import Claim, none_on
 from .subcommands import SUBCOMMANDS, operands
 
 SYNC_IS_NOT_SAFE = (
@@ -32,35 +32,36 @@ _POLL_INTERVAL = 0.02
 _WAITING = f"{__package__}.wait_for_first_sync"
 
 
-@contextmanager
-def alone(configuration: Configuration) -> Iterator[None]:
-    """Have a daemon in this block that can do its work, and no other one with it.
+def refuse_unwritable(configuration: Configuration) -> None:
+    """Raise ``ConfigurationError`` where a ``file`` replica cannot be written to.
 
-    Litestream would log for ever that it cannot. Raises ``DaemonRunning`` as ``only_one``
-    does, and ``ConfigurationError`` where a ``file`` replica cannot be written to.
+    Litestream would log for ever that it cannot.
     """
-    with only_one(configuration):
-        for entry in configuration.mapping["dbs"]:
-            for replica in (entry.get("replica"), *(entry.get("replicas") or ())):
-                if replica and (path := _file_replica_path(replica)):
-                    _try_writing(path, entry.get("path") or entry["dir"])
-        yield
+    for entry in configuration.mapping["dbs"]:
+        for replica in (entry.get("replica"), *(entry.get("replicas") or ())):
+            if replica and (path := _file_replica_path(replica)):
+                _try_writing(path, entry.get("path") or entry["dir"])
 
 
-def opened_by(
-    configuration: Configuration | None, words: Sequence[str]
-) -> dict[Path, Path]:
-    """Return the databases that ``replicate`` opens, each with Litestream's directory.
+def claim(configuration: Configuration | None, words: Sequence[str]) -> Claim:
+    """Return what ``replicate`` needs for itself alone, the databases that it opens.
 
     ``words`` are its own, which may name databases; without any it opens those of
     ``configuration``, which is that of the settings, ``None`` where it does not count.
     Raises ``ConfigurationError`` for one that Litestream would take for another.
     """
     metadata = configuration.metadata() if configuration else {}
-    return {
+    opened = {
         path: metadata.get(path) or databases.metadata_beside(path)
         for path in dict.fromkeys([*_databases("replicate", words), *metadata])
     }
+    if configuration is None:
+        return Claim(metadata=opened)
+    return Claim(
+        metadata=opened,
+        private_directory=configuration.private_directory,
+        socket=configuration.socket,
+    )
 
 
 @contextmanager

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import databases, locking, private_files
-from .configuration import Configuration
 from .control import Daemon
 from .descriptors import make_room
 from .directories import LOCK_NAME
@@ -17,25 +17,40 @@ from .errors import DaemonError, DaemonRunning
 from .restarted_wal import LEVELS
 
 
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a daemon has for itself alone.
+
+    ``metadata`` has the databases, each with Litestream's directory. The other two are
+    a project's: where its lock is, and the control socket; ``None`` where there is none.
+    """
+
+    metadata: Mapping[Path, Path]
+    private_directory: Path | None = None
+    socket: Path | None = None
+
+
 @contextmanager
-def only_one(configuration: Configuration) -> Iterator[None]:
+def only_one(claim: Claim) -> Iterator[None]:
     """Have no other daemon on these databases in this block.
 
-    Nor beside what this process becomes in it. Raises ``DaemonRunning`` where there is
-    one of this project, or of another that has one of the databases, and
+    Nor beside what this process becomes in it. To be called on POSIX in a process of its
+    own: its locks keep other processes away, and no threads. Raises ``DaemonRunning``
+    where there is one of this project, or of another that has one of the databases, and
     ``PrivateFileError`` where this project has no place for its lock.
     """
-    if configuration.socket:
-        _refuse_second(configuration.socket)
+    if claim.socket:
+        _refuse_second(claim.socket)
     with ExitStack() as locks:
-        directory = private_files.made_directory(configuration.private_directory)
-        if not _lock(directory, locks):
+        if claim.private_directory and not _lock(
+            private_files.made_directory(claim.private_directory), locks
+        ):
             raise DaemonRunning(
                 "Another `manage.py litestream replicate` of this project runs or "
                 "starts: two of them would destroy each other's replica. Stop it before "
                 "you start another."
             )
-        for database, metadata in configuration.metadata().items():
+        for database, metadata in claim.metadata.items():
             if not _lock_metadata(database, metadata, locks):
                 raise DaemonRunning(
                     f"A daemon of another user or project replicates {database}: two "

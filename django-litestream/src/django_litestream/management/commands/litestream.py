@@ -39,6 +39,7 @@ from ...invocation import (
     usable_configuration,
 )
 from ...log_lines import is_of_log
+from ...one_daemon import only_one
 from ...reasons import explain_os_error
 from ...replica_status import Health
 from ...subcommands import OWN_SUBCOMMANDS, SUBCOMMANDS
@@ -120,11 +121,10 @@ class Command(BaseCommand):
             case "restore":
                 restoring.refuse_if_replicated(arguments, known_configuration())
                 self._run(litestream, arguments, options)
-            case "replicate" if configuration:
-                with daemon.alone(configuration):
-                    arguments = daemon.with_first_sync(configuration, arguments)
-                    self._replicate(litestream, arguments, options)
             case "replicate":
+                if configuration:
+                    daemon.refuse_unwritable(configuration)
+                    arguments = daemon.with_first_sync(configuration, arguments)
                 self._replicate(litestream, arguments, options)
             case "reset":
                 with daemon.resetting(
@@ -155,18 +155,19 @@ class Command(BaseCommand):
         configuration = litestream.configuration
         entries = configuration.mapping["dbs"] if configuration else []
         restoring.refuse_at_start(arguments, entries)
-        opened = daemon.opened_by(configuration, arguments[1:])
-        if not process.CAN_BECOME:
-            for path, metadata in opened.items():
+        claim = daemon.claim(configuration, arguments[1:])
+        if process.CAN_BECOME and not self._from_shell:
+            self._run(litestream, arguments, options, through=handing_over(claim))
+            return
+        with only_one(claim):
+            if process.CAN_BECOME:
+                connections.close_all()
+                for path, metadata in claim.metadata.items():
+                    restarted_wal.hand_over(path, metadata)
+                litestream.become(arguments)
+            for path, metadata in claim.metadata.items():
                 restarted_wal.empty(path, metadata)
             self._run(litestream, arguments, options)
-        elif self._from_shell:
-            connections.close_all()
-            for path, metadata in opened.items():
-                restarted_wal.hand_over(path, metadata)
-            litestream.become(arguments)
-        else:
-            self._run(litestream, arguments, options, through=handing_over(opened))
 
     def _run(
         self,
