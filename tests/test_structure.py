@@ -28,6 +28,7 @@ LEVELS = (
         "db.backends.sqlite_vfs.features",
         "db.backends.sqlite_vfs.travels",
         "descriptors",
+        "error_lines",
         "errors",
         "log_lines",
         "marks",

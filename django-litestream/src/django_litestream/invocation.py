@@ -18,6 +18,7 @@ from . import config, databases, private_files, process
 from .configuration import Configuration
 from .databases import Database
 from .descriptors import named_by
+from .error_lines import ErrorLines
 from .errors import CommandFailed, ConfigurationError, LitestreamError
 from .reasons import NO_BACKUP, NOT_OF_THAT_MOMENT, explain
 from .redaction import redact, secrets_of, url_secrets
@@ -39,8 +40,9 @@ _MOMENTS = frozenset({"-timestamp", "-txid"})
 # The level that Litestream keeps snapshots in, which are few.
 _SNAPSHOTS = "9"
 
-# The storages whose client asks again for ever where nothing answers, and how long
-# a listing of one may take, in seconds.
+# The storages whose client asks again for long where nothing answers, that of Google's
+# for ever and that of Azure's for 207 s, and how long a listing of one may take, in
+# seconds.
 _PATIENT_CLIENTS = frozenset({"abs", "gs"})
 _LONGEST_LISTING = 60.0
 
@@ -154,21 +156,15 @@ class Litestream:
         through: Sequence[str] = (),
     ) -> tuple[int, str]:
         is_bounded = words[1] == "ltx" and self._waits_for_ever(words)
-        reasons: list[str] = []
         redacted = partial(redact, secrets=self._secrets(words))
 
-        def pass_on_error(line: str) -> None:
-            if reasons or line.startswith("Error: "):
-                reasons.append(redacted(line.removeprefix("Error: ")))
-            else:
-                err(redacted(line))
-
+        errors = ErrorLines(err, at_once=words[1] == "replicate")
         try:
             status = process.run(
                 [*through, *words],
                 process.environment(),
                 out=lambda line: out(redacted(line)),
-                err=pass_on_error,
+                err=lambda line: errors.take(redacted(line)),
                 timeout=_LONGEST_LISTING if is_bounded else None,
                 inherited={*inherited, *named_by(words)},
             )
@@ -179,7 +175,7 @@ class Litestream:
             )
         except OSError as error:
             raise self._not_executable(error) from error
-        return status, "".join(reasons)
+        return status, errors.reason(status)
 
     def _words(self, arguments: Sequence[str], file: Path | None) -> list[str]:
         subcommand, *rest = arguments
