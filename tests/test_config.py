@@ -153,6 +153,72 @@ def test_two_explicit_replicas_in_one_place_are_refused() -> None:
         build([{"path": "default", "replica": FILE}, {"path": "text", "replica": FILE}])
 
 
+S3 = {"type": "s3", "bucket": "b", "path": "x"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"path": "/b/x"}, {"type": "file", "path": "/b/x/", "sync-interval": "1s"}),
+        ({"path": "/b/x"}, {"url": "file:///b/x"}),
+        ({"path": "/b/x"}, {"path": "/b/./c/../x"}),
+        ({"path": "~/x"}, {"path": str(Path("~/x").expanduser())}),
+        ({"url": "s3://b/x"}, {"url": "s3://b/x/", "sync-interval": "1s"}),
+        (S3, {"url": "s3://b/x?region=eu-north-1"}),
+        (S3, {**S3, "access-key-id": "another"}),
+        (
+            {**S3, "endpoint": "http://127.0.0.1:9/"},
+            {"url": "s3://b/x?endpoint=http://127.0.0.1:9"},
+        ),
+        ({"url": "gs://b/a%20x"}, {"type": "gs", "bucket": "b", "path": "a x"}),
+        (
+            {"url": "sftp://me:pa[ss@Host:22/x"},
+            {"type": "sftp", "user": "me", "host": "host:22", "path": "/x"},
+        ),
+        (
+            {"url": "webdavs://me:secret@host/x"},
+            {
+                "type": "webdav",
+                "webdav-url": "https://host",
+                "webdav-username": "me",
+                "path": "/x",
+            },
+        ),
+        (
+            {"url": "abs://account@b/x"},
+            {"type": "abs", "account-name": "account", "bucket": "b", "path": "x"},
+        ),
+        ({"url": "nats://host:4222/b"}, {"url": "nats://me:secret@host:4222/b"}),
+    ],
+)
+@pytest.mark.parametrize("several", [False, True])
+def test_one_place_said_in_two_ways_is_refused(
+    one: dict[str, Any], other: dict[str, Any], several: bool
+) -> None:
+    second = {"replicas": [other]} if several else {"replica": other}
+    with pytest.raises(ConfigurationError, match="destroy each other's") as caught:
+        build([{"path": "default", "replica": one}, {"path": "text", **second}])
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"path": "/b/x"}, {"path": "/b/x2"}),
+        ({"path": "/b/x"}, {"url": "s3://b/x"}),
+        (S3, {**S3, "bucket": "c"}),
+        (S3, {**S3, "endpoint": "http://127.0.0.1:9"}),
+        (S3, {**S3, "type": "gs"}),
+        ({"url": "sftp://one@host/x"}, {"url": "sftp://two@host/x"}),
+        ({"url": "abs://one@b/x"}, {"url": "abs://two@b/x"}),
+        ({"url": "nats://host/b"}, {"url": "nats://host/c"}),
+    ],
+)
+def test_two_places_are_taken(one: dict[str, Any], other: dict[str, Any]) -> None:
+    entries = [{"path": "default", "replica": one}, {"path": "text", "replica": other}]
+    assert len(build(entries).databases) == 2
+
+
 def test_one_file_named_in_two_ways_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="twice"):
         build([{"path": "default"}, {"path": DIRECTORY / "linked-to/../db.sqlite3"}])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,10 @@ from .conf import app_settings
 from .configuration import Configuration
 from .databases import Database
 from .errors import ConfigurationError, NotASQLiteFile
+from .litestream_paths import expanded
 from .references import EnvironmentReference
+from .replica_places import Place, place_of
 from .settings_problems import at, in_line, shown, wrong
-
-if sys.platform != "win32":
-    import pwd
 
 # Per key of a generated replica the variables that may hold its value, the
 # first that is set being the one that is named.
@@ -69,7 +66,7 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
         databases.refuse_misread(path)
         for key in ("meta-path", "meta-dir"):
             if place := entry.pop(key, None):
-                entry[key] = str(_expanded(place))
+                entry[key] = str(expanded(place))
         if "replica" not in entry and "replicas" not in entry:
             entry["replica"] = _s3_replica(path, environ)
         _refuse_sharing(entries, entry, label)
@@ -111,24 +108,6 @@ def unset_references(
     return "" if all(map(environ.get, needed)) else " or ".join(_BUCKET)
 
 
-def _expanded(path: str) -> Path:
-    """Return a path made absolute as Litestream does it with one of its configuration.
-
-    Only a ``~`` of its own is a home: that of this user's account, whatever ``$HOME`` is.
-    """
-    if path == "~" or path.startswith(f"~{os.sep}"):
-        path = f"{_home()}{path[1:]}"
-    return Path(os.path.abspath(path))
-
-
-def _home() -> str:
-    if sys.platform != "win32":
-        # The user of a container may have no account.
-        with suppress(KeyError):
-            return pwd.getpwuid(os.getuid()).pw_dir
-    return os.path.expanduser("~")
-
-
 def _s3_replica(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     prefix = app_settings.path_prefix
     return {
@@ -152,6 +131,7 @@ def _refuse_sharing(
     entries: list[dict[str, Any]], entry: dict[str, Any], label: str
 ) -> None:
     """Refuse what makes two databases overwrite each other's backup."""
+    places = _places(entry)
     for other in entries:
         other_label = other.get("path") or other["dir"]
         if "path" in entry and other.get("path") == entry["path"]:
@@ -159,14 +139,19 @@ def _refuse_sharing(
                 f"settings.LITESTREAM['dbs'] names {in_line(entry['path'])} twice: "
                 "remove one of the two."
             )
-        if entry.get("replica") and other.get("replica") == entry["replica"]:
+        for place in places & _places(other):
             label = in_line(entry.get("path") or label)
             raise ConfigurationError(
                 f"{in_line(other_label)} and {label} would share the replica path "
-                f"{shown(entry['replica'].get('path', ''))} and destroy each other's "
+                f"{shown(place.path)} and destroy each other's "
                 "backup: give one of them in settings.LITESTREAM['dbs'] a 'replica' of "
                 "its own."
             )
+
+
+def _places(entry: dict[str, Any]) -> set[Place]:
+    replicas = (entry.get("replica"), *(entry.get("replicas") or ()))
+    return {place_of(replica) for replica in replicas if replica}
 
 
 def _socket(value: Any, private_directory: Path) -> dict[str, Any]:
