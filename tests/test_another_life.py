@@ -96,3 +96,16 @@ def test_a_replica_of_another_database_is_not_read_from(tmp_path: Path) -> None:
             status = world.run("vfs-status", "default_replica")
     assert status.returncode == 1
     assert "it is of another life of the database, or of another one" in status.stdout
+
+
+def test_a_replica_of_another_database_that_is_younger_is_not_read_from(
+    tmp_path: Path,
+) -> None:
+    with replica_world(tmp_path / "project", "default", "other") as world:
+        world.vfs["default_replica"]["url"] = world.replica_of("other").as_uri()
+        world.write_settings()
+        with world.replicating(), world.worker() as worker:
+            for _ in range(10):
+                world.write_note()
+                world.wait_until_replicated()
+            assert worker.call(read_for_a_while) == set()

@@ -230,6 +230,31 @@ def test_a_daemon_that_passes_over_commits_is_noticed(
         assert Daemon(world.socket).last_cut(world.database).error == ""
 
 
+def test_a_new_process_does_not_read_what_has_stood_still_before_it(
+    world: ReplicaWorld,
+) -> None:
+    leave_alone(world)
+    world.litestream["dbs"][0]["replica"]["sync-interval"] = "1h"
+    world.write_settings()
+    with world.replicating():
+
+        def stands_still() -> bool:
+            has = world.newest_in_replica()
+            for _ in range(4):
+                world.write_note()
+                time.sleep(1)
+            return world.newest_in_replica() == has
+
+        # What comes first may be uploaded at once.
+        wait_until(stands_still)
+        has = world.newest_in_replica()
+        for _ in range(2):
+            with world.worker() as new:
+                assert new.call(places_until_refused) == {"default"}
+        assert world.newest_in_replica() == has
+    assert "has had for more than" in world.worker_log()
+
+
 def leave_alone(world: ReplicaWorld) -> None:
     """Have the replica hold all there is, and no daemon run."""
     with world.replicating():
@@ -329,6 +354,35 @@ def test_what_was_cut_unseen_is_as_old_as_the_look_before() -> None:
     distance.note(2, cuts.note(Look(txid=2, cut=cut(0))))
     assert distance.seconds(1) >= 0.5
     assert distance.seconds(2) == 0
+
+
+def test_what_was_there_at_the_first_look_may_have_been_lacking_for_ever() -> None:
+    distance = Distance()
+    assert distance.is_caught_up(0)
+    distance.note(5, 0)
+    assert [distance.is_caught_up(txid) for txid in (4, 5)] == [False, True]
+    # What comes later does not have to be reached as well.
+    distance.note(6, time.monotonic())
+    assert distance.is_caught_up(5)
+    assert distance.seconds(5) < 5
+
+
+def test_a_lower_transaction_begins_another_life() -> None:
+    distance = Distance()
+    distance.note(50, 0)
+    distance.note(60, 0)
+    distance.note(3, time.monotonic())
+    assert [distance.is_caught_up(txid) for txid in (2, 3)] == [False, True]
+    assert distance.seconds(3) == 0
+
+
+def test_of_too_many_transactions_none_is_made_younger() -> None:
+    distance = Distance()
+    for txid in range(1, 10_000):
+        distance.note(txid, txid)
+    assert len(distance._ahead) < 5_000
+    assert distance.seconds(9_998) >= time.monotonic() - 9_999 - PATIENCE
+    assert distance.seconds(9_999) == 0
 
 
 @pytest.mark.parametrize(

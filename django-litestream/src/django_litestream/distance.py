@@ -32,6 +32,9 @@ FOREIGN = (
 # What a daemon calls a database that it was told to stop.
 _STOPPED = "stopped"
 
+# So many transactions that a replica lacks are told apart: those of an hour.
+_NOTED_AT_MOST = 3600
+
 # The age of a daemon's last cut, in seconds, up to which it is not asked for more.
 _RECENT = 3.0
 
@@ -41,14 +44,31 @@ class Distance:
 
     def __init__(self) -> None:
         self._ahead: deque[tuple[int, float]] = deque()
+        self._first = self._newest = 0
 
     def note(self, txid: int, since: float) -> None:
         """Note the newest transaction of the primary.
 
-        ``since`` is the earliest that it can be of, by the monotonic clock.
+        ``since`` is the earliest that it can be of, by the monotonic clock. One that is
+        lower than the last begins another life of the database.
         """
-        if not self._ahead or txid > self._ahead[-1][0]:
-            self._ahead.append((txid, since))
+        if not self._first or txid < self._newest:
+            self._ahead.clear()
+            self._first = txid
+        self._newest = txid
+        if self._ahead and txid <= self._ahead[-1][0]:
+            return
+        if len(self._ahead) == _NOTED_AT_MOST:
+            # As if it were as old as the one before: never younger than it is.
+            _, since = self._ahead.pop()
+        self._ahead.append((txid, since))
+
+    def is_caught_up(self, txid: int) -> bool:
+        """Whether a replica whose newest is ``txid`` has had what was noted first.
+
+        How old that is nobody has seen, and so nor for how long it may be lacking.
+        """
+        return txid >= self._first
 
     def seconds(self, txid: int) -> float:
         """Return for how long a replica whose newest is ``txid`` has lacked one."""

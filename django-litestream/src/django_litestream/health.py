@@ -142,10 +142,13 @@ class Watcher:
             self._say(f"'{replica.alias}' is not read from: {FOREIGN}")
         if is_foreign is not False:
             return False
-        if problem := self._too_old(replica, age, connection.snapshots.newest_txid()):
+        txid = connection.snapshots.newest_txid()
+        if problem := self._too_old(replica, age, txid):
             self._say(f"'{replica.alias}' is not read from: {problem}")
             return False
-        return True
+        # Most often it is within a second or two, so there is nothing to say.
+        distance = self._distances[replica.alias]
+        return replica.max_lag_seconds is None or distance.is_caught_up(txid)
 
     def _too_old(self, replica: Replica, age: float, txid: int) -> str:
         """Return why it may lack more than ``max_lag_seconds`` of its primary."""
