@@ -150,6 +150,41 @@ def test_nothing_is_made_beside_what_is_not_replicated(
     assert not databases.metadata_beside(project.database).exists()
 
 
+@pytest.mark.parametrize("way", ["named", "configured", "in a directory"])
+def test_what_is_not_of_the_settings_is_refused_beside_a_daemon(
+    project: Project, way: str
+) -> None:
+    typed = project.directory / "typed.yml"
+    words = ["-config", str(typed)]
+    if way == "named":
+        words = ["default", project.replica.as_uri()]
+    elif way == "configured":
+        typed.write_text(project.run("config").stdout)
+    else:
+        project.environ["PLACE"] = str(project.directory)
+        typed.write_text(
+            f"dbs: [{{dir: '$PLACE', pattern: '*.sqlite3', "
+            f"replica: {{type: file, path: '{project.replica}'}}}}]"
+        )
+    with project.replicating():
+        refused = project.run("replicate", "-once", *words)
+        assert refused.returncode == 1
+        (line,) = refused.stderr.splitlines()
+        assert f"A daemon replicates {project.database} already" in line
+    assert project.run("replicate", "-once", *words).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["", "dbs: 5", "dbs: [5]", "dbs: [{path: [5]}]", "["])
+def test_what_is_no_configuration_is_litestreams_to_refuse(
+    project: Project, text: str
+) -> None:
+    typed = project.directory / "typed.yml"
+    typed.write_text(text)
+    ended = project.run("replicate", "-once", "-config", str(typed))
+    assert "Traceback" not in ended.stderr
+    assert not databases.metadata_beside(project.database).exists()
+
+
 @pytest.mark.parametrize("has_socket", [True, False])
 def test_what_a_daemon_replicates_is_not_reset(
     project: Project, has_socket: bool

@@ -73,8 +73,20 @@ def once(project: Project, connection: sqlite3.Connection) -> None:
     assert project.run("replicate", "-once").returncode == 0
 
 
+def with_a_configuration_of_its_own(
+    project: Project, connection: sqlite3.Connection
+) -> None:
+    typed = project.directory / "typed.yml"
+    typed.write_text(project.run("config").stdout)
+    once_by(project, connection, "-config", str(typed))
+
+
 def without_settings(project: Project, connection: sqlite3.Connection) -> None:
-    words = ("replicate", "-once", "default", project.replica.as_uri())
+    once_by(project, connection, "default", project.replica.as_uri())
+
+
+def once_by(project: Project, connection: sqlite3.Connection, *named: str) -> None:
+    words = ("replicate", "-once", *named)
     for _ in range(3):
         connection.executemany("INSERT INTO note (text) VALUES (?)", [("x" * 50,)] * 99)
         assert project.run(*words).returncode == 0
@@ -116,6 +128,7 @@ def under_a_command_that_is_a_file(
         once,
         by_call_command,
         without_settings,
+        with_a_configuration_of_its_own,
         under_a_command_that_is_a_file,
     ],
 )

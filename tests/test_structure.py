@@ -81,7 +81,7 @@ LEVELS = (
         "wait_for_first_sync",
     },
     # The settings read, a file fetched, another daemon seen, writes noted.
-    {"conf", "download", "one_daemon", "routing"},
+    {"conf", "download", "one_daemon", "routing", "typed_configuration"},
     # The settings translated, the files found, a daemon run, a restore kept safe.
     {"binaries", "config", "daemon", "handing_over", "restoring"},
     # What is missing fetched; Litestream run, asked, or told what is wrong.
@@ -135,6 +135,7 @@ DELAYED_IMPORTS = {
     ("locking", "fcntl"): "does not exist on Windows",
     ("locking", "msvcrt"): "exists only on Windows",
     ("private_files", "pwd"): "does not exist on Windows",
+    ("typed_configuration", "yaml"): "PyYAML takes long, and is seldom needed",
     ("wal_index", "fcntl"): "does not exist on Windows",
 }
 

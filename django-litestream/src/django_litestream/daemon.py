@@ -12,12 +12,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from . import databases, process, restarted_wal
+from . import databases, process, restarted_wal, typed_configuration
 from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError
 from .one_daemon import Claim, none_on
-from .subcommands import SUBCOMMANDS, operands
+from .subcommands import CONFIG, NO_EXPAND_ENV, SUBCOMMANDS, operands
 
 SYNC_IS_NOT_SAFE = (
     "After a sync over the control socket Litestream 0.5.17 may lose commits of a "
@@ -29,6 +29,7 @@ SYNC_IS_NOT_SAFE = (
 _PATIENCE = 10.0
 _POLL_INTERVAL = 0.02
 
+_CONFIG = f"-{CONFIG.name}"
 _WAITING = f"{__package__}.wait_for_first_sync"
 
 
@@ -46,11 +47,12 @@ def refuse_unwritable(configuration: Configuration) -> None:
 def claim(configuration: Configuration | None, words: Sequence[str]) -> Claim:
     """Return what ``replicate`` needs for itself alone, the databases that it opens.
 
-    ``words`` are its own, which may name databases; without any it opens those of
-    ``configuration``, which is that of the settings, ``None`` where it does not count.
+    ``words`` are its own, which may name databases, or a configuration; else it opens
+    those of ``configuration``, which is that of the settings, ``None`` where it does not
+    count.
     Raises ``ConfigurationError`` for one that Litestream would take for another.
     """
-    metadata = configuration.metadata() if configuration else {}
+    metadata = configuration.metadata() if configuration else _typed(words)
     opened = {
         path: metadata.get(path) or databases.metadata_beside(path)
         for path in dict.fromkeys([*_databases("replicate", words), *metadata])
@@ -62,6 +64,14 @@ def claim(configuration: Configuration | None, words: Sequence[str]) -> Claim:
         private_directory=configuration.private_directory,
         socket=configuration.socket,
     )
+
+
+def _typed(words: Sequence[str]) -> dict[Path, Path]:
+    if _CONFIG not in words[:-1]:
+        return {}
+    file = Path(words[words.index(_CONFIG) + 1])
+    expands = f"-{NO_EXPAND_ENV.name}" not in words
+    return typed_configuration.metadata_of(file, expands=expands)
 
 
 @contextmanager

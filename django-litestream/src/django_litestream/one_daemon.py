@@ -52,12 +52,18 @@ def only_one(claim: Claim) -> Iterator[None]:
             )
         for database, metadata in claim.metadata.items():
             if not _lock_metadata(database, metadata, locks):
-                raise DaemonRunning(
-                    f"A daemon of another user or project replicates {database}: two "
-                    "of them would destroy each other's replica. Stop it, or take the "
-                    "database out of settings.LITESTREAM['dbs']."
-                )
+                raise DaemonRunning(_of_another(database, claim))
         yield
+
+
+def _of_another(database: Path, claim: Claim) -> str:
+    why = "two of them would destroy each other's replica. Stop it"
+    if claim.private_directory is None:
+        return f"A daemon replicates {database} already: {why} first."
+    return (
+        f"A daemon of another user or project replicates {database}: {why}, or take the "
+        "database out of settings.LITESTREAM['dbs']."
+    )
 
 
 @contextmanager
