@@ -265,3 +265,26 @@ def test_sigterm_reaches_a_daemon_of_call_command_first(project: Project) -> Non
     assert [one.name for one in project.private_directory.iterdir()] == [
         "replicate.lock"
     ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such end")
+@pytest.mark.parametrize("subcommand", ["config", "databases"])
+def test_a_reader_that_goes_away_ends_a_command_quietly(
+    project: Project, subcommand: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        completed = subprocess.run(
+            project.command("litestream", subcommand),
+            cwd=project.directory,
+            env=project.environment(),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (completed.returncode, completed.stderr) == (141, "")

@@ -173,6 +173,9 @@ class Litestream:
                 f"The storage gave no answer within {_LONGEST_LISTING:g} s: see that it "
                 "can be reached from here, and that its place and credentials are right."
             )
+        except BrokenPipeError:
+            # Of who reads what is passed on.
+            raise
         except OSError as error:
             raise self._not_executable(error) from error
         return status, errors.reason(status)

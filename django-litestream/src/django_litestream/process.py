@@ -20,6 +20,9 @@ CAN_BECOME = os.name == "posix"
 # What CPython ignores in its own process and a Go program must not inherit.
 _IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFZ", "SIGXFSZ")
 
+# The exit status that a shell sees then.
+_ENDED_BY_SIGPIPE = 128 + 13
+
 _BUNDLE = "AWS_CA_BUNDLE"
 # Where it is meanwhile, for what Litestream starts.
 _KEPT_BUNDLE = "DJANGO_LITESTREAM_AWS_CA_BUNDLE"
@@ -150,6 +153,18 @@ def end_cleanly_at_signals() -> None:
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)
+
+
+@contextmanager
+def ending_with_its_reader() -> Iterator[None]:
+    """End this process as a Unix command ends where nobody reads what it prints."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Or else Python says at its end that what is left could not be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_ENDED_BY_SIGPIPE) from None
 
 
 @contextmanager

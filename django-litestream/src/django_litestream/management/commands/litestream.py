@@ -81,7 +81,8 @@ class Command(BaseCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         self._from_shell = True
         process.end_cleanly_at_signals()
-        super().run_from_argv(argv)
+        with process.ending_with_its_reader():
+            super().run_from_argv(argv)
 
     def handle(self, *args: Any, **options: Any) -> None:
         subcommand = options["subcommand"]
