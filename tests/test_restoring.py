@@ -584,3 +584,34 @@ def test_a_name_that_no_lock_can_have_is_refused(project: Project) -> None:
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
     assert line.startswith(f"CommandError: {copy}.restoring cannot be locked (")
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_connection_of_this_thread_goes_on_with_what_is_restored(
+    project: Project, is_lost: bool
+) -> None:
+    assert project.run("replicate", "-once").returncode == 0
+    project.databases["other"] = Project.sqlite(project.directory / "other.sqlite3")
+    project.write_settings()
+    ended = subprocess.run(
+        project.script(
+            "from pathlib import Path",
+            "from django.db import connections",
+            "default, other = connections['default'], connections['other']",
+            "default.cursor().execute('SELECT count(*) FROM note')",
+            "other.cursor().execute('CREATE TEMPORARY TABLE kept (number)')",
+            f"for file in Path().glob('db.sqlite3*') if {is_lost} else ():",
+            "    file.unlink()",
+            f"call_command('litestream', 'restore', 'default', force={not is_lost})",
+            "default.cursor().execute(\"INSERT INTO note (text) VALUES ('new')\")",
+            "other.cursor().execute('SELECT * FROM kept')",
+        ),
+        cwd=project.directory,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert count_rows(project.database) == 11

@@ -243,6 +243,16 @@ def connect(
     return handler.create_connection(alias)
 
 
+def close_connections(path: Path) -> None:
+    """Close what this thread has open of a database; Django opens it anew when asked."""
+    file = absolute(path)
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is None or connection.vendor != "sqlite":
+            continue
+        if file_of(os.fspath(connection.settings_dict["NAME"])) == file:
+            connection.close()
+
+
 def is_like_a_path(name: str) -> bool:
     """Whether a word is taken for a path and not for an alias that is not there."""
     separators = {os.sep, os.altsep} - {None}

@@ -48,6 +48,7 @@ _PATIENCE = 2.0
 def only_one_restore(arguments: Sequence[str]) -> Iterator[tuple[int, ...]]:
     """Have no other process in this block that restores to the same path.
 
+    Nor a connection of this thread to the file that is there, which would go on with it.
     ``arguments`` are the words of any subcommand. Gives the descriptors that the child
     which runs them has to inherit: where this process is killed, the child restores on,
     and nobody else may until it has ended. Raises ``RestoreRunning`` where somebody does,
@@ -61,6 +62,8 @@ def only_one_restore(arguments: Sequence[str]) -> Iterator[tuple[int, ...]]:
     with _lock(target) as inherited:
         if not _is_replaced(target, arguments):
             _refuse_what_is_left(target)
+        # Not before: the last connection to a lost database takes its WAL with it.
+        databases.close_connections(target)
         yield inherited
 
 
