@@ -330,6 +330,20 @@ def test_defaults_of_what_all_replicas_share() -> None:
 def test_a_poller_counts_as_wedged_after_three_intervals_or_five_seconds() -> None:
     assert Replica(alias="a", url=URL).reopen_after == 5
     assert Replica(alias="a", url=URL, poll_interval=10).reopen_after == 30
+    assert Replica(alias="a", url=URL, poll_interval=30).reopen_after == 60
+
+
+@pytest.mark.parametrize(
+    ("poll_interval", "limit", "expected"),
+    [(1, 2, 2), (10, 5, 11), (10, 20, 20), (1, 60, 5), (40, None, 120)],
+)
+def test_no_poll_older_than_may_be_is_gone_on_with(
+    poll_interval: float, limit: float | None, expected: float
+) -> None:
+    replica = Replica(
+        alias="a", url=URL, poll_interval=poll_interval, max_lag_seconds=limit
+    )
+    assert replica.reopen_after == expected
 
 
 def test_an_alias_that_the_test_runner_made_a_mirror_is_no_replica() -> None:

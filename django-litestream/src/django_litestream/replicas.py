@@ -64,8 +64,15 @@ class Replica:
 
     @property
     def reopen_after(self) -> float:
-        """The age of the last successful poll past which a poller counts as wedged."""
-        return max(3 * self.poll_interval, 5.0)
+        """The age of the last successful poll past which a poller counts as wedged.
+
+        None that is older than ``max_lag_seconds`` is gone on with, but for one that
+        works, whose age comes to a poll interval.
+        """
+        wedged = max(3 * self.poll_interval, 5.0)
+        if self.max_lag_seconds is None:
+            return wedged
+        return min(wedged, max(self.max_lag_seconds, self.poll_interval + 1))
 
     @property
     def suspect_after(self) -> float:

@@ -149,7 +149,7 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
         return (
             self._is_lost
             or snapshots.lacks_commits()
-            or snapshots.poll_age() > snapshots.replica.reopen_after
+            or snapshots.age() > snapshots.replica.reopen_after
         )
 
     def _replace_or_refuse(self, snapshots: Snapshots) -> None:
@@ -164,7 +164,7 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
             return
         if snapshots.lacks_commits():
             raise reasons.not_opened(replica, opener.reason)
-        age = snapshots.poll_age()
+        age = snapshots.age()
         if replica.max_lag_seconds is not None and age > replica.max_lag_seconds:
             raise reasons.too_old(replica, age, opener.reason)
 

@@ -36,6 +36,7 @@ class Snapshots:
         self._ends = 0.0
         self._is_shared = False
         self._lacks_commits = False
+        self._looked_at = time.monotonic()
         self._read_at = math.inf
         self.is_checked = False
         self.txid = 0
@@ -56,8 +57,11 @@ class Snapshots:
         self.look()
         self._connection.execute("BEGIN")
         self._is_shared = True
-        # Where SQLite stays on the one before, this is no newer.
-        lifetime = 0.0 if self.readers else self.replica.poll_interval
+        replica = self.replica
+        lifetime = min(replica.poll_interval, replica.reopen_after - self.age())
+        if self.readers:
+            # SQLite stays on the one before, which is no newer.
+            lifetime = 0.0
         self._ends = time.monotonic() + lifetime
 
     def end(self) -> None:
@@ -70,6 +74,7 @@ class Snapshots:
         """Note the newest transaction, which the next snapshot will hold."""
         self.is_checked = False
         if not self.readers:
+            self._looked_at = time.monotonic()
             self._read_at = math.inf
             self.txid = self.newest_txid()
 
@@ -129,6 +134,12 @@ class Snapshots:
         In the middle of a snapshot it may be a newer one than can be read.
         """
         return int(self._pragma("txid"), 16)
+
+    def age(self) -> float:
+        """Return ``poll_age``, or how long a cursor has kept SQLite on its snapshot."""
+        if self.readers and not self._is_of_the_past:
+            return max(self.poll_age(), time.monotonic() - self._looked_at)
+        return self.poll_age()
 
     def poll_age(self) -> float:
         """Return the whole seconds since the replica was polled with success, or opened.
