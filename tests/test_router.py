@@ -344,14 +344,15 @@ def write_in_units() -> list[set[str]]:
         Note.objects.filter(source="none").update(written_at=1)
         return set(decisions(Note))
 
+    found += [task(), set(decisions(Note))]
     with unit_of_work() as unit:
-        found += [task(), set(decisions(Note))]
         assert not unit.written
         Note.objects.filter(source="none").update(written_at=1)
         assert unit.written == {"default"}
-        with unit_of_work():
-            found.append(set(decisions(Note)))
         found += [set(decisions(Note)), set(decisions(Book))]
+    with unit_of_work() as unit:
+        assert not unit.written
+        found.append(set(decisions(Note)))
     with suppress(ZeroDivisionError), unit_of_work():
         Note.objects.filter(source="none").update(written_at=1)
         raise ZeroDivisionError
@@ -363,11 +364,61 @@ def test_a_write_counts_to_the_end_of_its_unit_of_work(worker: Worker) -> None:
     assert worker.call(write_in_units) == [
         {"default"},
         ROUTED["default"],
-        ROUTED["default"],
         {"default"},
         ROUTED["other"],
         ROUTED["default"],
+        ROUTED["default"],
     ]
+
+
+def write_in_nested_units() -> list[set[str]]:
+    found = []
+
+    @unit_of_work()
+    def task() -> None:
+        found.append(set(decisions(Note)))
+        Note.objects.filter(source="none").update(written_at=1)
+        raise ZeroDivisionError
+
+    with unit_of_work() as unit:
+        found.append(set(decisions(Note)))
+        unit.needed = {"default": 2**40}
+        with suppress(ZeroDivisionError):
+            task()
+        unit.needed = {}
+        assert unit.written == {"default"}
+        found.append(set(decisions(Note)))
+        with unit_of_work():
+            found.append(set(decisions(Note)))
+    found.append(set(decisions(Note)))
+    return found
+
+
+def test_a_unit_of_work_inside_of_another_is_a_part_of_it(worker: Worker) -> None:
+    assert worker.call(write_in_nested_units) == [
+        ROUTED["default"],
+        {"default"},
+        {"default"},
+        {"default"},
+        ROUTED["default"],
+    ]
+
+
+def write_between_units() -> list[set[str]]:
+    """What is written where no unit has begun lasts as long as its thread."""
+
+    def write_and_work() -> list[set[str]]:
+        Note.objects.filter(source="none").update(written_at=1)
+        found = [set(decisions(Note))]
+        with unit_of_work():
+            wait_until(lambda: set(decisions(Note)) == ROUTED["default"])
+        return [*found, set(decisions(Note))]
+
+    return in_threads(1, lambda _: write_and_work())[0]
+
+
+def test_a_unit_of_work_ends_what_was_written_before_any(worker: Worker) -> None:
+    assert worker.call(write_between_units) == [{"default"}, {"default"}]
 
 
 def wait_for_needed() -> list[set[str]]:

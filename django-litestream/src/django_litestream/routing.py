@@ -30,10 +30,12 @@ class UnitOfWork:
 
     ``written``: the primaries it has written to. ``needed``: by primary the TXID that
     a replica must have reached to be read from, because the client wrote before.
+    ``is_begun``: whether somebody has said where it begins, so that it has an end.
     """
 
     written: set[str] = field(default_factory=set)
     needed: dict[str, int] = field(default_factory=dict)
+    is_begun: bool = True
 
 
 _current: ContextVar[UnitOfWork | None] = ContextVar("litestream_unit", default=None)
@@ -46,14 +48,19 @@ def unit_of_work() -> Iterator[UnitOfWork]:
     """Have what is done in the block be a request or a task of its own.
 
     Around the tasks of a worker, for example, it ends the preference for the primary
-    that a write begins. It is a decorator too.
+    that a write begins. Inside of another unit it is a part of that: what either has
+    written the other reads as well. It is a decorator too.
     """
-    unit = UnitOfWork()
+    outer = _current.get()
+    if outer is None or not outer.is_begun:
+        outer = UnitOfWork()
+    unit = UnitOfWork(written=set(outer.written), needed=dict(outer.needed))
     token = _current.set(unit)
     try:
         yield unit
     finally:
         _current.reset(token)
+        outer.written |= unit.written
 
 
 def begin_unit(**kwargs: Any) -> UnitOfWork:
@@ -90,7 +97,7 @@ class _WriteWatch:
         if not _READS.match(sql):
             unit = _current.get()
             if unit is None:
-                unit = UnitOfWork()
+                unit = UnitOfWork(is_begun=False)
                 _current.set(unit)
             unit.written.add(self._alias)
         return execute(sql, *rest)
