@@ -58,6 +58,7 @@ class Opener:
         self._attempt: _Attempt | None = None
         self._failed_at = -_PAUSE
         self._idle: list[ReplicaConnection] = []
+        self._closer: threading.Thread | None = None
         self.reason = ""
 
     def open(self, connect: Connect, timeout: float) -> ReplicaConnection:
@@ -108,11 +109,14 @@ class Opener:
 
     def put_back(self, connection: ReplicaConnection) -> None:
         """Keep a connection that is in no transaction for the next that asks."""
-        connection.put_back_at = now = time.monotonic()
+        connection.put_back_at = time.monotonic()
         with self._lock:
-            kept = [one for one in self._idle if now - one.put_back_at < _IDLE]
-            # Those that are left out are closed with the list before.
-            self._idle = [*kept, connection]
+            self._idle = [*self._idle, connection]
+            if self._closer is None:
+                self._closer = threading.Thread(
+                    target=self._close_idle, name="litestream-idle", daemon=True
+                )
+                self._closer.start()
 
     def _take_idle(self) -> ReplicaConnection | None:
         with self._lock:
@@ -121,6 +125,22 @@ class Opener:
     def _drop_idle(self) -> None:
         with self._lock:
             self._idle = []
+
+    def _close_idle(self) -> None:
+        """Close what nobody asks for, until there is nothing left that is kept."""
+        while (oldest := self._drop_unused()) is not None:
+            time.sleep(max(0.0, oldest + _IDLE - time.monotonic()))
+
+    def _drop_unused(self) -> float | None:
+        """Return when the first of those that are kept on was put back."""
+        with self._lock:
+            before, now = self._idle, time.monotonic()
+            # Those that are left out are closed with the list before, without the lock.
+            self._idle = [one for one in before if now - one.put_back_at < _IDLE]
+            if not self._idle:
+                self._closer = None
+                return None
+            return min(one.put_back_at for one in self._idle)
 
     def _current(self, connect: Connect) -> _Attempt:
         with self._lock:
