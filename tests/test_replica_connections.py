@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import ProgrammingError, connections, router
+from django.db import NotSupportedError, ProgrammingError, connections, router
 
 from .project import wait_until
 from .replica_app.models import Note
@@ -82,3 +82,26 @@ def test_the_age_of_what_was_not_polled_yet_is_whole_seconds(
 
     assert age >= 100
     assert age.is_integer()
+
+
+def travel_by_hand(statement: str) -> None:
+    with connections[REPLICA].cursor() as cursor:
+        cursor.execute("PRAGMA litestream_time")
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "PRAGMA litestream_time = '2026-01-01T00:00:00Z'",
+        " pragma main.litestream_time('5 minutes ago')",
+    ],
+)
+def test_a_connection_that_others_use_after_is_not_moved_to_the_past(
+    world: ReplicaWorld, statement: str
+) -> None:
+    with (
+        world.worker() as worker,
+        pytest.raises(NotSupportedError, match=r"use django_litestream\.time_travel"),
+    ):
+        worker.call(travel_by_hand, statement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,9 @@ from .snapshot import Snapshots
 
 _READS = ("SELECT", "WITH", "VALUES", "EXPLAIN")
 _BEGIN = "BEGIN"
+
+# The PRAGMA that moves a connection to a moment of the past.
+_SETS_TIME = re.compile(r"\s*PRAGMA\s+(\w+\s*\.\s*)?litestream_time\s*[=(]", re.I)
 
 
 class DatabaseWrapper(FollowingWrapper):
@@ -64,6 +68,8 @@ class DatabaseWrapper(FollowingWrapper):
         snapshots = self.snapshots
         if snapshots is None:
             return
+        if _SETS_TIME.match(query):
+            raise reasons.travels_by_hand(snapshots.replica)
         if self._is_in_transaction:
             self._suspect_anew()
             return

@@ -40,6 +40,13 @@ def read_only(replica: Replica) -> NotSupportedError:
     )
 
 
+def travels_by_hand(replica: Replica) -> NotSupportedError:
+    return NotSupportedError(
+        f"PRAGMA litestream_time would move '{replica.alias}' for whoever reads from it "
+        "next, too: use django_litestream.time_travel()."
+    )
+
+
 def not_read(replica: Replica, error: sqlite3.Error) -> sqlite3.OperationalError:
     return sqlite3.OperationalError(f"{_named(replica)} could not be read: {error}.")
 
