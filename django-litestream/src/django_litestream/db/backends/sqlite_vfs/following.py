@@ -173,11 +173,12 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
         if connection is None:
             return False
         self._replacement = connection
+        # Before it first connects Django's wrapper says that autocommit is off, too.
+        is_off = self.connection is not None and not self.autocommit
         # The one before is not closed: a result is read to its end.
         self.connection = self.snapshots = None
-        autocommit = self.autocommit
         self.connect()
-        if not autocommit:
+        if is_off:
             self.set_autocommit(False)
         return True
 
