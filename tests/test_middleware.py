@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -358,8 +359,38 @@ def are_pins_of_now(txids: list[int]) -> bool:
     return all(0 <= time.time() - (txid - PIN) < PATIENCE for txid in txids)
 
 
-def test_where_no_daemon_answers_a_client_is_pinned(lonely: ReplicaWorld) -> None:
-    with lonely.worker() as worker:
+@contextmanager
+def settings_of(
+    world: ReplicaWorld, *, max_lag_seconds: float | None, has_socket: bool
+) -> Iterator[None]:
+    """Have other settings for the block."""
+    before = deepcopy(world.litestream)
+    world.vfs["max_lag_seconds"] = max_lag_seconds
+    world.litestream["socket"]["enabled"] = has_socket
+    world.write_settings()
+    try:
+        yield
+    finally:
+        world.litestream = before
+        world.write_settings()
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"), [(60.0, 76), (0.5, 16), (None, 86_400)], ids=str
+)
+def test_a_pin_outlasts_what_a_replica_is_trusted_for(
+    lonely: ReplicaWorld, limit: float | None, seconds: int
+) -> None:
+    changed = settings_of(lonely, max_lag_seconds=limit, has_socket=True)
+    with changed, lonely.worker() as worker:
+        (written,) = worker.call(browse, "write")
+    assert written.cookie is not None
+    assert written.cookie["max-age"] == seconds
+
+
+def test_where_no_daemon_can_be_asked_a_client_is_pinned(lonely: ReplicaWorld) -> None:
+    changed = settings_of(lonely, max_lag_seconds=None, has_socket=False)
+    with changed, lonely.worker() as worker:
         written, places, seconds = worker.call(wait_for_the_end_of_a_pin)
     assert written.cookie is not None
     assert are_pins_of_now(txids_in(written.cookie["value"]))

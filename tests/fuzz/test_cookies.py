@@ -84,6 +84,8 @@ class Site:
         with (
             override_settings(LITESTREAM=litestream),
             mock.patch("django.core.signing.time.time", return_value=self.now),
+            # Not all the primaries are databases.
+            mock.patch.object(middleware, "has_daemon", return_value=False),
         ):
             response = LitestreamMiddleware(view)(request)
         assert isinstance(response, HttpResponse)

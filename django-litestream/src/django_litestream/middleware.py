@@ -16,12 +16,14 @@ from .conf import app_settings
 from .routing import UnitOfWork, begin_unit
 from .topology import topology
 from .txids import GREATEST_TXID
-from .write_txids import txid_of_commits
+from .write_txids import has_daemon, txid_of_commits
 
 COOKIE = "litestream"
 
 # How long a client's writes are remembered, in seconds.
 _KEEP = 86_400
+# What the router may take to see that a daemon cuts nothing, in seconds.
+_SEEN_WITHIN = 15.0
 # In a TXID's place, with the second it begins in added to it: no replica reaches that.
 _PIN = GREATEST_TXID + 1
 
@@ -32,7 +34,8 @@ class LitestreamMiddleware:
     ``LitestreamRouter`` lets the client read from a replica once that has reached
     them. They are asked of the daemon at the end of a request that wrote, and of no
     other. Where no daemon answers, the client reads from the primary for
-    ``LITESTREAM["vfs"]["pin_seconds"]``.
+    ``LITESTREAM["vfs"]["pin_seconds"]``, or longer, until no replica that lacks the
+    write is read from.
     """
 
     sync_capable = True
@@ -89,18 +92,28 @@ def _read(request: HttpRequest) -> dict[str, int]:
     assert value is not None
     txids = (int(txid, 16) for txid in value.split("."))
     named = zip(sorted(topology().routed), txids, strict=True)
-    return {alias: txid for alias, txid in named if txid and not _is_over(txid)}
+    return {alias: txid for alias, txid in named if txid and not _is_over(alias, txid)}
 
 
-def _is_over(txid: int) -> bool:
+def _is_over(alias: str, txid: int) -> bool:
     """Whether this is a pin that has ended, or was set by a clock that was ahead."""
     age = time.time() - (txid - _PIN)
-    return txid >= _PIN and abs(age) > _longest_pin()
+    return txid >= _PIN and abs(age) > _longest_pin(alias)
 
 
-def _longest_pin() -> float:
+def _longest_pin(alias: str) -> float:
+    """Return for how long a client reads from the primary ``alias`` after a write.
+
+    While a daemon that has to be there is away nothing comes to the replicas, which
+    the router trusts until ``max_lag_seconds`` have passed, or for ever without.
+    """
+    seconds = app_settings.pin_seconds
+    if has_daemon(alias):
+        for replica in topology().routed.get(alias, ()):
+            limit = replica.max_lag_seconds
+            seconds = max(seconds, _KEEP if limit is None else limit + _SEEN_WITHIN)
     # A pin leaves out the fraction of the second it begins in.
-    return min(app_settings.pin_seconds + 1, _KEEP)
+    return min(seconds + 1, _KEEP)
 
 
 def _remember(
@@ -121,7 +134,7 @@ def _remember(
         COOKIE,
         ".".join(f"{needed.get(alias, 0):x}" for alias in sorted(topology().routed)),
         salt=_salt(),
-        max_age=int(_longest_pin()) if pinned_only else _KEEP,
+        max_age=int(max(map(_longest_pin, needed))) if pinned_only else _KEEP,
         secure=request.is_secure(),
         httponly=True,
         samesite="Lax",

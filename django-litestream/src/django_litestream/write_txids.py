@@ -13,8 +13,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from . import config, databases
+from .configuration import Configuration
 from .control import Daemon
-from .errors import DaemonError, LitestreamError
+from .errors import ConfigurationError, DaemonError, LitestreamError
 
 # A daemon answers within milliseconds. One that does not is not asked by every
 # request anew (both in seconds).
@@ -55,7 +56,9 @@ class SharedCall[T]:
 class _Primary:
     def __init__(self, alias: str) -> None:
         self._path = databases.sqlite_path(alias)
-        socket = config.build().socket
+        configuration = config.build()
+        socket = configuration.socket
+        self.has_daemon = socket is not None and _is_named(configuration, alias)
         self._daemon = Daemon(socket, timeout=_TIMEOUT) if socket else None
         self._silent_until = 0.0
         self._ask = SharedCall(self._sync)
@@ -74,6 +77,14 @@ class _Primary:
             return None
 
 
+def _is_named(configuration: Configuration, alias: str) -> bool:
+    try:
+        configuration.require(databases.find(alias))
+    except ConfigurationError:
+        return False
+    return True
+
+
 _primaries: dict[str, _Primary] = {}
 
 
@@ -82,13 +93,24 @@ def txid_of_commits(alias: str) -> int | None:
 
     ``None`` where no daemon answers. Takes about two milliseconds, a second at most.
     """
+    primary = _primary(alias)
+    return None if primary is None else primary.txid()
+
+
+def has_daemon(alias: str) -> bool:
+    """Whether the settings say that a daemon replicates ``alias`` and can be asked."""
+    primary = _primary(alias)
+    return primary is not None and primary.has_daemon
+
+
+def _primary(alias: str) -> _Primary | None:
     primary = _primaries.get(alias)
     if primary is None:
         try:
             primary = _primaries.setdefault(alias, _Primary(alias))
         except (LitestreamError, ImproperlyConfigured):
             return None
-    return primary.txid()
+    return primary
 
 
 def _forget(**kwargs: Any) -> None:
