@@ -63,8 +63,8 @@ def keep(path: Path) -> int | None:
 
     Returns the descriptor, ``None`` where another process has the lock. It is this
     process's, even as another program: a child that inherits the descriptor does not
-    hold it, and on POSIX all threads do. The file stays where it is. Raises ``OSError`` where it cannot be made or
-    locked.
+    hold it, and on POSIX all threads do. The file stays where it is. Raises ``OSError``
+    where it cannot be made or locked.
     """
     handle = _opened(path, _lock_for_process)
     if handle is not None:
