@@ -152,8 +152,12 @@ class Project:
 
     def manage(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run ``manage.py`` to its end."""
+        return self.complete(self.command(*words))
+
+    def complete(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run any command to its end, in the project's directory and environment."""
         return subprocess.run(
-            self.command(*words),
+            command,
             cwd=self.directory,
             env=self.environment(),
             capture_output=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -73,14 +72,8 @@ def test_a_job_that_is_over_in_no_time_is_replicated(project: Project) -> None:
 def test_what_exec_runs_may_say_error_and_go_on(project: Project) -> None:
     job = project.directory / "job.sh"
     job.write_text("echo Error: one >&2; echo two >&2; echo Error: three >&2\n")
-    completed = subprocess.run(
-        project.script(f"call_command('litestream', 'replicate', exec='sh {job}')"),
-        cwd=project.directory,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+    completed = project.complete(
+        project.script(f"call_command('litestream', 'replicate', exec='sh {job}')")
     )
     assert completed.returncode == 0
     said = [line for line in completed.stderr.splitlines() if "level=" not in line]

@@ -231,17 +231,11 @@ def test_output_goes_where_call_command_says() -> None:
 
 
 def test_call_command_never_replaces_the_process(project: Project) -> None:
-    completed = subprocess.run(
+    completed = project.complete(
         project.script(
             "call_command('litestream', 'replicate', '-once', stdout=sys.stderr)",
             "print('still Python')",
-        ),
-        cwd=project.directory,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+        )
     )
     assert completed.stdout == "still Python\n"
     assert "one-shot replication complete" in completed.stderr

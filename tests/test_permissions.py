@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .project import PATIENCE, Project
+from .project import Project
 from .test_restarted_wal import kept_open
 from .test_verify import UNCHECKED, assert_one_line
 
@@ -25,15 +25,7 @@ def run(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
         if not shutil.which("setpriv"):
             pytest.skip("root may read everything")
         unprivileged = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-    return subprocess.run(
-        [*unprivileged, *project.command("litestream", *words)],
-        cwd=project.directory,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return project.complete([*unprivileged, *project.command("litestream", *words)])
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from django_litestream import binaries
 
-from .project import PATIENCE, Project, linux, processes_with, stop, wait_until
+from .project import Project, linux, processes_with, stop, wait_until
 
 
 def resident_bytes(pid: int) -> int:
@@ -101,14 +101,8 @@ def test_a_configuration_that_comes_through_a_pipe(
     configuration = project.directory / "litestream.yml"
     configuration.write_text(project.run("config").stdout)
     command = shlex.join(project.command("litestream", *words))
-    completed = subprocess.run(
-        ["bash", "-c", f"{command} -config <(cat {configuration})"],
-        cwd=project.directory,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+    completed = project.complete(
+        ["bash", "-c", f"{command} -config <(cat {configuration})"]
     )
     assert completed.returncode == 0, completed.stderr
     assert str(project.database) in completed.stdout

@@ -593,7 +593,7 @@ def test_a_connection_of_this_thread_goes_on_with_what_is_restored(
     assert project.run("replicate", "-once").returncode == 0
     project.databases["other"] = Project.sqlite(project.directory / "other.sqlite3")
     project.write_settings()
-    ended = subprocess.run(
+    ended = project.complete(
         project.script(
             "from pathlib import Path",
             "from django.db import connections",
@@ -605,13 +605,7 @@ def test_a_connection_of_this_thread_goes_on_with_what_is_restored(
             f"call_command('litestream', 'restore', 'default', force={not is_lost})",
             "default.cursor().execute(\"INSERT INTO note (text) VALUES ('new')\")",
             "other.cursor().execute('SELECT * FROM kept')",
-        ),
-        cwd=project.directory,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+        )
     )
     assert ended.returncode == 0, ended.stderr
     assert count_rows(project.database) == 11
