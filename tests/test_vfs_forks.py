@@ -24,9 +24,8 @@ from .replica_world import (
     ReplicaWorld,
     count_notes,
     in_threads,
-    replica_world,
 )
-from .routing_project.site import make_site, served
+from .routing_project.site import replicated_site, served
 
 WORKERS = 4
 
@@ -43,13 +42,8 @@ QUICK = 8.0
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
-    """A site with a replica, and a note in it."""
-    directory = tmp_path_factory.mktemp("forks")
-    with replica_world(directory / "project") as made:
-        make_site(made)
-        made.write_note()
-        with made.replicating():
-            yield made
+    with replicated_site(tmp_path_factory.mktemp("forks")) as made:
+        yield made
 
 
 @dataclass(frozen=True)

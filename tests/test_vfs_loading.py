@@ -25,9 +25,8 @@ from .replica_world import (
     ReplicaWorld,
     count_notes,
     in_threads,
-    replica_world,
 )
-from .routing_project.site import make_site
+from .routing_project.site import replicated_site
 
 THREADS = 8
 
@@ -36,13 +35,8 @@ REPLICA = "default_replica"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaWorld]:
-    """A site with a replica, and a note in it."""
-    directory = tmp_path_factory.mktemp("loading")
-    with replica_world(directory / "project") as made:
-        make_site(made)
-        made.write_note()
-        with made.replicating():
-            yield made
+    with replicated_site(tmp_path_factory.mktemp("loading")) as made:
+        yield made
 
 
 @dataclass(frozen=True)

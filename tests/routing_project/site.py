@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from ..project import stop, wait_until
-from ..replica_world import ReplicaWorld
+from ..replica_world import ReplicaWorld, replica_world
 from ..s3_server import free_port
 
 _SETTINGS = f"""\
@@ -64,3 +65,13 @@ def _answers(address: str) -> bool:
             return bool(answer.status == 200)
     except (URLError, ConnectionError, TimeoutError):
         return False
+
+
+@contextmanager
+def replicated_site(directory: Path) -> Iterator[ReplicaWorld]:
+    """Have a site with a replica and a note in it replicated for the block."""
+    with replica_world(directory / "project") as made:
+        make_site(made)
+        made.write_note()
+        with made.replicating():
+            yield made
