@@ -279,7 +279,7 @@ def test_a_truncated_file_is_bad(project: Project, keep: int) -> None:
     project.litestream["levels"] = [{"interval": "12h"}]
     project.write_settings()
     with project.replicating():
-        wait_until(lambda: any(project.replica.glob("ltx/9/*")))
+        wait_until(lambda: any(project.replica.glob("ltx/9/*.ltx")))
         before = newest_file(project.replica)
         project.insert(100)
         wait_until(lambda: newest_file(project.replica).name != before.name)
@@ -294,8 +294,14 @@ def test_a_replica_deleted_under_the_daemon_is_bad_until_it_has_a_snapshot(
     project: Project,
 ) -> None:
     with project.replicating():
-        # The daemon's first snapshot is due about a second after its start.
-        wait_until(lambda: any(project.replica.glob("ltx/9/*")))
+        # The daemon's first snapshot is due about a second after its start. What is
+        # still being uploaded would be uploaded again, and be a good backup.
+        wait_until(
+            lambda: (
+                {path.parent.name for path in project.replica.glob("ltx/*/*.ltx")}
+                >= {"0", "9"}
+            )
+        )
         take_away(project.replica)
         completed = project.run("verify")
         assert completed.returncode == BAD
