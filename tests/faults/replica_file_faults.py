@@ -44,7 +44,8 @@ _SNAPSHOT = 9
 
 # What Litestream says of a file that is not what it should be.
 _REASON = re.compile(
-    "decode database: |non-contiguous|no matching backup files available"
+    "decode database: |invalid ltx file: |non-contiguous"
+    "|no matching backup files available"
 )
 
 type Harm = Callable[[World, Path], None]
@@ -77,8 +78,7 @@ def missing(world: World, file: Path) -> None:
 
 def mistaken(world: World, file: Path) -> None:
     """Another file's content is there, under this one's name."""
-    others = [other for other in files(world) if txids(other) != txids(file)]
-    _write(file, world.chance.choice(others).read_bytes())
+    _write(file, world.chance.choice(strangers(world, file)).read_bytes())
 
 
 HARMS: tuple[Harm, ...] = (corrupted, truncated, missing, mistaken)
@@ -105,6 +105,19 @@ def txids(file: Path) -> tuple[int, int]:
     return int(first, 16), int(last, 16)
 
 
+def strangers(world: World, file: Path) -> list[Path]:
+    """Return the files that share no transaction with this one.
+
+    One that shares some may do in its place, where what is before and after it overlaps.
+    """
+    first, last = txids(file)
+    return [
+        other
+        for other in files(world)
+        if txids(other)[0] > last or txids(other)[1] < first
+    ]
+
+
 def needed(world: World, *moment: str) -> list[Path]:
     """Return what a restore of the newest state, or of a moment, reads, in order."""
     words = ("restore", "-dry-run", "-json", *moment)
@@ -126,7 +139,11 @@ def damage_to_needed(at: int, settings: dict[str, Any], harm: Harm) -> Fault:
         def find() -> bool:
             snapshot, *others = needed(world)
             if level(snapshot) == _SNAPSHOT:
-                found[:] = [one for one in (snapshot, *others) if level(one) == at]
+                found[:] = [
+                    one
+                    for one in (snapshot, *others)
+                    if level(one) == at and strangers(world, one)
+                ]
             return bool(found)
 
         wait_until(find)
@@ -155,7 +172,11 @@ def damage_to_the_past(harm: Harm) -> Fault:
             then = ("-timestamp", _moment(world))
             newest = needed(world)
             # Without the last one it would be a moment a little before.
-            found[:] = [one for one in needed(world, *then)[:-1] if one not in newest]
+            found[:] = [
+                one
+                for one in needed(world, *then)[:-1]
+                if one not in newest and strangers(world, one)
+            ]
             return bool(found)
 
         wait_until(lambda: (world.replica / "ltx" / "1").exists())
