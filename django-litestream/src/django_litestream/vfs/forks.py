@@ -9,36 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sqlite3
-import time
 import weakref
-from contextlib import suppress
-from typing import Any
 
 from django.db.utils import OperationalError
 
-from .bounded import Waiting
-
-
-class ReplicaConnection(sqlite3.Connection):
-    """A connection through the VFS, closed with its last reference.
-
-    ``opened_at`` and ``put_back_at`` are moments of the monotonic clock; ``waiting``
-    says whether its reads are likely to wait for the storage; ``compacted`` is the
-    newest TXID in level 1 that is known not to cover anything newer.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.opened_at = time.monotonic()
-        self.put_back_at = 0.0
-        self.compacted = 0
-        self.waiting = Waiting()
-
-    def __del__(self) -> None:
-        # One that could not be opened cannot be closed either.
-        with suppress(sqlite3.ProgrammingError):
-            self.close()
+from .connection import ReplicaConnection
 
 
 class _Forks:

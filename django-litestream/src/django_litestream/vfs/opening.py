@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from .forks import ReplicaConnection
+from .connection import ReplicaConnection
 
 Connect = Callable[[], ReplicaConnection]
 Diagnose = Callable[[], str]
@@ -108,7 +108,7 @@ class Opener:
         return self._take(attempt) if attempt.done.is_set() else None
 
     def put_back(self, connection: ReplicaConnection) -> None:
-        """Keep a connection that is in no transaction for the next that asks."""
+        """Keep a connection for the next that asks, in no transaction but a snapshot."""
         connection.put_back_at = time.monotonic()
         with self._lock:
             self._idle = [*self._idle, connection]

@@ -12,7 +12,8 @@ from django.core.management.base import CommandError
 from django.db import connections
 from django.db.utils import OperationalError
 
-from ....vfs.forks import ReplicaConnection, forks
+from ....vfs.connection import ReplicaConnection
+from ....vfs.forks import forks
 from . import reasons
 from .bounded_reads import BoundedReads
 from .client import DatabaseClient
@@ -77,7 +78,8 @@ class DatabaseWrapper(FollowingWrapper):
         if word.startswith(_BEGIN):
             # Whoever begins a transaction has looked at the connection's age, and
             # nothing is read that could be read anew.
-            snapshots.is_checked = True
+            snapshots.end()
+            snapshots.newest.is_checked = True
             return
         may_share = self.autocommit and word.startswith(_READS)
         if may_share and not self._is_lost and snapshots.is_current:
@@ -105,9 +107,9 @@ class DatabaseWrapper(FollowingWrapper):
         Raises ``OperationalError`` inside of a transaction, which cannot move there.
         """
         snapshots = self.snapshots
-        if snapshots is None or snapshots.is_checked:
+        if snapshots is None or snapshots.newest.is_checked:
             return False
-        snapshots.is_checked = True
+        snapshots.newest.is_checked = True
         snapshots.note_read()
         if not snapshots.lacks_commits():
             return False
@@ -151,26 +153,28 @@ class DatabaseWrapper(FollowingWrapper):
 
         If not, what it takes is begun for a later call.
         """
-        snapshots, reads = self.snapshots, self._bounded_reads
-        if snapshots is not None and reads is not None and snapshots.is_current:
-            if not txid or snapshots.txid >= txid:
-                # To begin anew would put off the moment at which it is sure.
-                return not reads.is_suspect and snapshots.holds(txid)
-        elif not (self._is_in_transaction or self.is_live()):
+        snapshots = self.snapshots
+        is_current = snapshots is not None and snapshots.is_current
+        if not (is_current or self._is_in_transaction or self.is_live()):
             return False
         self._suspect_anew()
         snapshots, reads = self.snapshots, self._bounded_reads
         if snapshots is None or reads is None or reads.is_suspect:
             return False
+        if snapshots.is_current and snapshots.newest.txid >= txid:
+            # To begin anew would put off the moment at which it is sure.
+            return snapshots.holds(txid)
         if self.in_atomic_block or not self.autocommit:
             return snapshots.holds(txid)
         if snapshots.readers:
             # SQLite stays on the one that is being read.
             return False
         if txid:
+            if snapshots.is_in_transaction_by_hand or snapshots.newest_txid() < txid:
+                return False
             snapshots.end()
             snapshots.begin()
-            if snapshots.txid >= txid and not snapshots.holds(txid):
+            if not snapshots.holds(txid):
                 self._read_first(snapshots)
         return snapshots.holds(txid)
 
@@ -183,6 +187,9 @@ class DatabaseWrapper(FollowingWrapper):
 
     def _set_autocommit(self, autocommit: bool) -> None:
         if self.snapshots is not None:
+            if autocommit and self.connection.isolation_level is None:
+                # To set what is set would end the snapshot that came with it.
+                return
             # With autocommit off it would pass for a transaction of the user's.
             self.snapshots.end()
         super()._set_autocommit(autocommit)  # type: ignore[misc]
@@ -196,7 +203,7 @@ class DatabaseWrapper(FollowingWrapper):
         super()._start_transaction_under_autocommit()  # type: ignore[misc]
         if snapshots is not None:
             # From here on what is read is to be checked.
-            snapshots.is_checked = False
+            snapshots.newest.is_checked = False
 
     @property
     def _is_in_transaction(self) -> bool:

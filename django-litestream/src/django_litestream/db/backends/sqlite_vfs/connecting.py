@@ -8,8 +8,9 @@ from datetime import datetime
 from functools import partial
 
 from ....replicas import Replica
+from ....vfs.connection import ReplicaConnection
 from ....vfs.diagnosis import diagnose
-from ....vfs.forks import ReplicaConnection, forks
+from ....vfs.forks import forks
 from ....vfs.opening import Connect, Opener, forget, opener
 from .compactions import compactions
 

@@ -10,7 +10,8 @@ from typing import Any
 from django.db.backends.sqlite3 import base as sqlite3_backend
 
 from ....replicas import OPTION_PREFIX, Replica
-from ....vfs.forks import ReplicaConnection, forks
+from ....vfs.connection import ReplicaConnection
+from ....vfs.forks import forks
 from ....vfs.loading import ensure_vfs_loaded
 from ....vfs.opening import Connect, OpeningFailed
 from ....vfs.uri import connection_uri, is_vfs_name
@@ -96,9 +97,10 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
         return self._replace(opener_of(replica).open_now(connect))
 
     def put_back(self) -> None:
-        """Leave the connection to whoever reads from the replica next.
+        """Leave the connection to whoever reads from the replica next, and its snapshot.
 
-        One that is in use, is stale or reads a moment of the past is kept.
+        A client's own write is sure to be in that a while after it was begun, and a
+        request seldom takes so long. One that is in use, is stale or reads a moment of the past is kept.
         """
         snapshots = self.snapshots
         if (
@@ -108,10 +110,10 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
             or self.in_atomic_block
             or not self.autocommit
             or snapshots.readers
+            or snapshots.is_in_transaction_by_hand
             or self._is_stale(snapshots)
         ):
             return
-        snapshots.end()
         connection, self.connection, self.snapshots = self.connection, None, None
         opener_of(snapshots.replica).put_back(connection)
 
@@ -138,6 +140,9 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
         snapshots.look_at_compactions()
         if self._is_stale(snapshots):
             self._replace_or_refuse(snapshots)
+            if self.snapshots is not None:
+                # It came with the connection.
+                self.snapshots.end()
         return self.snapshots
 
     def _is_stale(self, snapshots: Snapshots) -> bool:

@@ -8,7 +8,7 @@ import time
 from weakref import WeakSet
 
 from ....replicas import Replica
-from ....vfs.forks import ReplicaConnection
+from ....vfs.connection import ReplicaConnection, Snapshot
 from .compactions import compactions
 
 # How long ago compactions may have been looked at, in seconds.
@@ -22,66 +22,67 @@ class Snapshots:
     SQLite then drops its page cache, so a transaction for each statement would cost
     in proportion to the size of the database.
 
-    It is shared for one poll interval at most. ``txid`` is a transaction that the
-    newest snapshot holds, with all before it. ``readers`` are cursors that may not have
-    read all of their rows yet: while there is one SQLite stays on the snapshot that it
-    reads from. ``is_checked`` says of the newest snapshot that something was read from
-    it and that it was then looked at whether it lacks commits.
+    It is shared for one poll interval at most, also by those who use the connection
+    next. ``readers`` are cursors that may not have read all of their rows yet: while
+    there is one SQLite stays on the snapshot that it reads from.
     """
 
     def __init__(self, connection: ReplicaConnection, replica: Replica) -> None:
         self.replica = replica
         self._connection = connection
         self._compactions = compactions(replica.url)
-        self._ends = 0.0
-        self._is_shared = False
         self._lacks_commits = False
-        self._looked_at = time.monotonic()
-        self._read_at = math.inf
-        self.is_checked = False
-        self.txid = 0
         self.readers: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    @property
+    def newest(self) -> Snapshot:
+        """The newest snapshot, shared or not."""
+        return self._connection.snapshot
 
     @property
     def is_current(self) -> bool:
         """Whether a statement may be read from the shared snapshot."""
         return (
-            self._is_shared
+            self.newest.is_shared
             and not self._lacks_commits
-            and time.monotonic() < self._ends
+            and time.monotonic() < self.newest.ends
             and self._connection.in_transaction
         )
+
+    @property
+    def is_in_transaction_by_hand(self) -> bool:
+        """Whether there is a transaction that is no shared snapshot."""
+        return self._connection.in_transaction and not self.newest.is_shared
 
     def begin(self) -> None:
         """Begin a snapshot that statements share until it ends or is too old."""
         self.look()
         self._connection.execute("BEGIN")
-        self._is_shared = True
+        self.newest.is_shared = True
         replica = self.replica
         lifetime = min(replica.poll_interval, replica.reopen_after - self.age())
         if self.readers:
             # SQLite stays on the one before, which is no newer.
             lifetime = 0.0
-        self._ends = time.monotonic() + lifetime
+        self.newest.ends = time.monotonic() + lifetime
 
     def end(self) -> None:
         """End the shared snapshot, if there is one."""
-        if self._is_shared and self._connection.in_transaction:
+        if self.newest.is_shared and self._connection.in_transaction:
             self._connection.execute("COMMIT")
-        self._is_shared = False
+        self.newest.is_shared = False
 
     def look(self) -> None:
         """Note the newest transaction, which the next snapshot will hold."""
-        self.is_checked = False
-        if not self.readers:
-            self._looked_at = time.monotonic()
-            self._read_at = math.inf
-            self.txid = self.newest_txid()
+        if self.readers:
+            self.newest.is_checked = False
+        else:
+            self._connection.snapshot = Snapshot(txid=self.newest_txid())
 
     def note_read(self) -> None:
         """Note that something was read, from when on nothing comes to the snapshot."""
         if self._connection.in_transaction:
-            self._read_at = min(self._read_at, time.monotonic())
+            self.newest.read_at = min(self.newest.read_at, time.monotonic())
 
     def holds(self, txid: int) -> bool:
         """Whether the transaction ``txid`` is sure to be read, zero for none.
@@ -93,9 +94,9 @@ class Snapshots:
         """
         if not txid:
             return True
-        if self.txid < txid:
+        if self.newest.txid < txid:
             return False
-        was_listed_since = self._compactions.listed_at >= self._read_at
+        was_listed_since = self._compactions.listed_at >= self.newest.read_at
         if self.lacks_commits():
             return False
         return was_listed_since or self._connection.compacted >= txid
@@ -138,7 +139,7 @@ class Snapshots:
     def age(self) -> float:
         """Return ``poll_age``, or how long a cursor has kept SQLite on its snapshot."""
         if self.readers and not self._is_of_the_past:
-            return max(self.poll_age(), time.monotonic() - self._looked_at)
+            return max(self.poll_age(), time.monotonic() - self.newest.looked_at)
         return self.poll_age()
 
     def poll_age(self) -> float:
