@@ -29,6 +29,7 @@ from .settings_validation import (
 
 # Litestream's own, in seconds.
 _COMPACTION_INTERVAL = 30.0
+_SYNC_INTERVAL = 1.0
 
 
 class AppSettings:
@@ -91,6 +92,17 @@ class AppSettings:
         except (LookupError, TypeError):
             return _COMPACTION_INTERVAL
         return seconds if seconds > 0 else _COMPACTION_INTERVAL
+
+    @property
+    def longest_sync_interval(self) -> float:
+        """The seconds between two uploads, of the database with the longest."""
+        intervals = [
+            replicas.seconds(replica.get("sync-interval"))
+            for entry in (self.passed_on, *self.dbs)
+            for replica in (entry, entry.get("replica"), *(entry.get("replicas") or ()))
+            if isinstance(replica, dict)
+        ]
+        return max([_SYNC_INTERVAL, *(one for one in intervals if one > 0)])
 
     @property
     def passed_on(self) -> dict[str, Any]:

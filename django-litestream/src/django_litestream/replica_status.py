@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from django.db import connections
 from django.db.utils import OperationalError
 
+from .conf import app_settings
 from .db.backends.sqlite_vfs.base import DatabaseWrapper
 from .distance import FOREIGN, Look, look_at_daemon
 from .errors import UnknownDatabase
@@ -18,6 +20,11 @@ from .topology import topology
 # The seconds since the last poll up to which a replica is what its key says.
 _HEALTHY_UP_TO = 60.0
 _LAGGING_UP_TO = 300.0
+
+# How long what the daemon has cut may take to be uploaded and polled, beside the two
+# intervals, in seconds, and how often it is looked for.
+_UPLOADED_WITHIN = 10.0
+_PAUSE = 0.2
 
 # A status is no reason to wait for a daemon that does not answer.
 _DAEMON_TIMEOUT = 2.0
@@ -45,8 +52,8 @@ class Health(Enum):
 class ReplicaStatus:
     """What is known of one replica.
 
-    ``reason`` says why nothing is, or why the primary's daemon cuts nothing; it last
-    did ``cut_seconds`` ago.
+    ``reason`` says why nothing is, or why the primary's daemon cuts nothing, which last
+    did ``cut_seconds`` ago, or that the replica does not get it.
     """
 
     alias: str
@@ -126,6 +133,9 @@ def look_at_all() -> list[ReplicaStatus]:
 def look_at(alias: str) -> ReplicaStatus:
     """Return the status of a replica, also where it cannot be opened.
 
+    One that is behind is looked at until it has what its primary's daemon had, as a poll
+    says nothing of what was not uploaded to where it looks.
+
     Raises ``UnknownDatabase`` for what is no replica.
     """
     known = topology().replicas
@@ -135,7 +145,7 @@ def look_at(alias: str) -> ReplicaStatus:
             f"{'are ' + ', '.join(known) if known else 'is none'}."
         )
     try:
-        return status_of(alias)
+        return _caught_up(status_of(alias), known[alias].poll_interval)
     except OperationalError as error:
         url = redact_url(known[alias].url)
         return ReplicaStatus(alias=alias, replica_url=url, reason=str(error))
@@ -166,6 +176,24 @@ def status_of(alias: str) -> ReplicaStatus:
         cut_seconds=look.seconds,
         reason=reason,
     )
+
+
+def _caught_up(status: ReplicaStatus, poll_interval: float) -> ReplicaStatus:
+    if not status.behind or status.txid is None:
+        return status
+    wanted = status.txid + status.behind
+    within = _UPLOADED_WITHIN + poll_interval + app_settings.longest_sync_interval
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+        status = status_of(status.alias)
+        if status.reason or status.txid is None or status.txid >= wanted:
+            return status
+    reason = (
+        f"For {within:.0f} s it has lacked what its primary's daemon had: see whether it "
+        "is the replica of this database, and the daemon's log."
+    )
+    return replace(status, reason=reason)
 
 
 def _reason(look: Look, txid: int) -> str:

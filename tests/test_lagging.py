@@ -1,0 +1,32 @@
+"""``vfs-status`` tells of a replica that is polled and does not get what is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from .replica_world import replica_world
+
+ALIAS = "default_replica"
+
+
+def test_a_replica_that_does_not_get_what_is_written_lags(tmp_path: Path) -> None:
+    """As one whose URL is that of a copy."""
+    with replica_world(tmp_path / "project") as world:
+        world.write_note()
+        with world.replicating():
+            world.wait_until_replicated()
+            copy = world.directory / "copy"
+            shutil.copytree(world.replica_of("default"), copy)
+            world.vfs["copied"] = {**world.vfs[ALIAS], "url": copy.as_uri()}
+            world.write_settings()
+            world.write_note()
+            followed = world.run("vfs-status", ALIAS)
+            shown = world.run("vfs-status", "-json", "copied")
+    assert (followed.returncode, shown.returncode) == (0, 1)
+    assert f"{ALIAS}: Healthy" in followed.stdout
+    assert "Not healthy: copied (Lagging)" in shown.stderr
+    (status,) = json.loads(shown.stdout)
+    assert (status["status"], status["behind"]) == ("Lagging", 1)
+    assert "it has lacked what its primary's daemon had" in status["reason"]
