@@ -149,6 +149,25 @@ def test_what_was_read_from_a_replica_is_saved_to_its_primary(worker: Worker) ->
     assert (saved_to, book, author) == ("default", "other_replica", "other_replica")
 
 
+def places_related_to(alias: str, model: type[Model]) -> set[str]:
+    instance = Note()
+    instance._state.db = alias
+    hints = {"instance": instance}
+    return {str(router.db_for_read(model, **hints)) for _ in range(200)}
+
+
+def test_related_rows_are_never_older_than_the_instance(worker: Worker) -> None:
+    """From another replica they might be, so that what it refers to is not there."""
+    for alias, place in (
+        ("second_replica", "second_replica"),
+        ("kept_out", "default"),
+        ("default", "default"),
+    ):
+        assert worker.call(places_related_to, alias, Note) == {place}
+    # The transactions of another database are in no order with these.
+    assert worker.call(places_related_to, "second_replica", Book) == ROUTED["other"]
+
+
 def stay_in_the_past() -> tuple[bool, str]:
     with unit_of_work(), time_travel("other_replica", "0 seconds ago") as past:
         book = Book.objects.using(past).get(title="B")
@@ -426,7 +445,7 @@ def wait_for_needed() -> list[set[str]]:
     with unit_of_work():
         note = Note.objects.create(source="needed", written_at=0)
     wait_until(lambda: Note.objects.using("second_replica").filter(pk=note.pk).exists())
-    newest = connections["second_replica"].snapshots.txid  # type: ignore[attr-defined]
+    newest = connections["second_replica"].snapshots.newest.txid  # type: ignore[attr-defined]
     with unit_of_work() as unit:
         unit.needed = {"default": newest + 1_000}
         found += [set(decisions(Note)), set(decisions(Book))]

@@ -30,7 +30,8 @@ class LitestreamRouter:
             # Of a moment in the past, or nothing of ours.
             return primary if primary in known.replicas else None
         instance = hints.get("instance")
-        if instance is not None and instance._state.db == primary:
+        came_from = None if instance is None else instance._state.db
+        if came_from == primary:
             # Related rows from a replica might be older than the instance.
             return primary
         watcher = health.watcher()
@@ -44,6 +45,9 @@ class LitestreamRouter:
             needed = unit.needed.get(primary, 0)
         if connections[primary].in_atomic_block:
             return primary
+        if came_from and known.primary_of(came_from) == primary:
+            # Those from another of its replicas might be older, too.
+            healthy = tuple(alias for alias in healthy if alias == came_from)
         first = int(random.random() * len(healthy))
         for alias in healthy[first:] + healthy[:first]:
             try:
