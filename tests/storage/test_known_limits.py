@@ -30,7 +30,7 @@ from .test_failures import (
     restore,
     run,
 )
-from .world import wait_until_stored, write_large
+from .world import has_snapshot, wait_until_stored, write_large
 
 pytestmark = pytest.mark.prove
 
@@ -111,11 +111,6 @@ def test_a_cut_upload_to_nats_leaves_no_hole_that_verify_calls_good(
                 for outcome in (restored, verified):
                     assert outcome.status == 1, outcome.said
                     assert re.search(HOLE, outcome.said), outcome.said
-
-
-def has_snapshot(world: ReplicaWorld) -> bool:
-    listed = world.run("ltx", "-json", "-level", "9", "default")
-    return listed.returncode == 0 and bool(json.loads(listed.stdout or "null"))
 
 
 @pytest.mark.parametrize("name", each_kind(["webdav"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -84,6 +85,11 @@ def put_replica(
 def wait_until_stored(world: ReplicaWorld) -> None:
     """Wait until the storage holds all that was committed."""
     sync(world.socket, world.database, wait=True, timeout=PATIENCE)
+
+
+def has_snapshot(world: ReplicaWorld) -> bool:
+    listed = world.run("ltx", "-json", "-level", "9", "default")
+    return listed.returncode == 0 and bool(json.loads(listed.stdout or "null"))
 
 
 def write_large(world: ReplicaWorld) -> None:
