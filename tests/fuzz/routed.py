@@ -27,12 +27,15 @@ def databases_are(given: Mapping[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def primaries_are(*aliases: str) -> Iterator[None]:
-    """Have a replica that is read from for each of ``aliases``."""
+    """Have a database of each of ``aliases``, and a replica that is read from."""
     replicas = [
         Replica(alias=f"replica {number}", url="file:///srv/replica", primary=alias)
         for number, alias in enumerate(aliases)
     ]
-    with databases_are({one.alias: one.as_database() for one in replicas}):
+    others = dict.fromkeys(set(aliases) - DATABASES.keys(), DATABASES["memory"])
+    with databases_are(
+        {**others, **{one.alias: one.as_database() for one in replicas}}
+    ):
         yield
 
 

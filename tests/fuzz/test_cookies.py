@@ -80,12 +80,10 @@ class Site:
         return str(response.cookies[COOKIE].value)
 
     def _handle(self, view: Any, request: HttpRequest) -> HttpResponse:
-        litestream = {"vfs": {"pin_seconds": self.pin_seconds}}
+        litestream = {"dbs": [], "vfs": {"pin_seconds": self.pin_seconds}}
         with (
             override_settings(LITESTREAM=litestream),
             mock.patch("django.core.signing.time.time", return_value=self.now),
-            # Not all the primaries are databases.
-            mock.patch.object(middleware, "has_daemon", return_value=False),
         ):
             response = LitestreamMiddleware(view)(request)
         assert isinstance(response, HttpResponse)
