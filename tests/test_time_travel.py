@@ -22,6 +22,7 @@ from django.utils.connection import ConnectionDoesNotExist
 from django_litestream import time_travel
 from django_litestream.errors import MomentNotHeld
 from django_litestream.moments import as_moment
+from django_litestream.replica_status import ReplicaStatus, look_at
 
 from .project import wait_until
 from .replica_app.models import Note
@@ -118,6 +119,18 @@ def test_each_moment_has_its_rows_in_threads_at_once(stage: Stage) -> None:
     assert len(found) == THREADS
     for rows in found:
         assert rows == dict(enumerate(stage.past.rows))
+
+
+def status_at(when: datetime) -> ReplicaStatus:
+    with time_travel(REPLICA, when) as alias:
+        return look_at(alias)
+
+
+def test_a_moment_of_the_past_does_not_lag(stage: Stage) -> None:
+    """Nothing comes to it, though its primary's daemon goes on."""
+    status = stage.worker.call(status_at, stage.past.moments[0])
+    assert status.behind
+    assert status.reason == ""
 
 
 def rows_at_all_at_once(moments: list[datetime]) -> tuple[list[list[Rows]], Rows]:

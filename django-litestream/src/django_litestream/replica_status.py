@@ -15,6 +15,7 @@ from .db.backends.sqlite_vfs.base import DatabaseWrapper
 from .distance import FOREIGN, Look, look_at_daemon
 from .errors import UnknownDatabase
 from .redaction import redact_url
+from .replicas import Replica
 from .topology import topology
 
 # The seconds since the last poll up to which a replica is what its key says.
@@ -145,7 +146,7 @@ def look_at(alias: str) -> ReplicaStatus:
             f"{'are ' + ', '.join(known) if known else 'is none'}."
         )
     try:
-        return _caught_up(status_of(alias), known[alias].poll_interval)
+        return _caught_up(status_of(alias), known[alias])
     except OperationalError as error:
         url = redact_url(known[alias].url)
         return ReplicaStatus(alias=alias, replica_url=url, reason=str(error))
@@ -178,11 +179,15 @@ def status_of(alias: str) -> ReplicaStatus:
     )
 
 
-def _caught_up(status: ReplicaStatus, poll_interval: float) -> ReplicaStatus:
-    if not status.behind or status.txid is None:
+def _caught_up(status: ReplicaStatus, replica: Replica) -> ReplicaStatus:
+    """Return the status once the replica has what it was behind, or has not got it."""
+    # Nothing comes to a moment of the past.
+    if not status.behind or status.txid is None or replica.moment:
         return status
     wanted = status.txid + status.behind
-    within = _UPLOADED_WITHIN + poll_interval + app_settings.longest_sync_interval
+    within = sum(
+        (_UPLOADED_WITHIN, app_settings.longest_sync_interval, replica.poll_interval)
+    )
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         time.sleep(_PAUSE)
