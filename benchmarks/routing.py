@@ -57,7 +57,7 @@ def decide_after_write(count: int) -> float:
 
     with unit_of_work() as unit:
         _read_from_replica()
-        unit.needed = {"default": connections[REPLICA].snapshots.newest.txid}  # type: ignore[attr-defined]
+        unit.needed = {"default": connections[REPLICA].snapshots.last.txid}  # type: ignore[attr-defined]
         return _time(router, count)
 
 

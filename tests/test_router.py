@@ -445,7 +445,7 @@ def wait_for_needed() -> list[set[str]]:
     with unit_of_work():
         note = Note.objects.create(source="needed", written_at=0)
     wait_until(lambda: Note.objects.using("second_replica").filter(pk=note.pk).exists())
-    newest = connections["second_replica"].snapshots.newest.txid  # type: ignore[attr-defined]
+    newest = connections["second_replica"].snapshots.last.txid  # type: ignore[attr-defined]
     with unit_of_work() as unit:
         unit.needed = {"default": newest + 1_000}
         found += [set(decisions(Note)), set(decisions(Book))]

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,11 @@ def strangers(world: World, file: Path) -> list[Path]:
     ]
 
 
+def harmable(world: World, chosen: Iterable[Path]) -> list[Path]:
+    """Return those of ``chosen`` that any harm can be done to."""
+    return [one for one in chosen if strangers(world, one)]
+
+
 def needed(world: World, *moment: str) -> list[Path]:
     """Return what a restore of the newest state, or of a moment, reads, in order."""
     words = ("restore", "-dry-run", "-json", *moment)
@@ -139,11 +144,9 @@ def damage_to_needed(at: int, settings: dict[str, Any], harm: Harm) -> Fault:
         def find() -> bool:
             snapshot, *others = needed(world)
             if level(snapshot) == _SNAPSHOT:
-                found[:] = [
-                    one
-                    for one in (snapshot, *others)
-                    if level(one) == at and strangers(world, one)
-                ]
+                found[:] = harmable(
+                    world, (one for one in (snapshot, *others) if level(one) == at)
+                )
             return bool(found)
 
         wait_until(find)
@@ -172,11 +175,8 @@ def damage_to_the_past(harm: Harm) -> Fault:
             then = ("-timestamp", _moment(world))
             newest = needed(world)
             # Without the last one it would be a moment a little before.
-            found[:] = [
-                one
-                for one in needed(world, *then)[:-1]
-                if one not in newest and strangers(world, one)
-            ]
+            before = needed(world, *then)[:-1]
+            found[:] = harmable(world, (one for one in before if one not in newest))
             return bool(found)
 
         wait_until(lambda: (world.replica / "ltx" / "1").exists())

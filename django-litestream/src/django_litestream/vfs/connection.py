@@ -6,15 +6,15 @@ import math
 import sqlite3
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .bounded import Waiting
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Snapshot:
-    """The newest snapshot of a connection, which goes with it from thread to thread.
+    """What SQLite reads until its transaction ends, from thread to thread.
 
     ``txid`` is a transaction that it holds, with all before it; ``looked_at``,
     ``read_at`` and ``ends`` are when that was found, when the first was read from it,
@@ -23,8 +23,8 @@ class Snapshot:
     commits.
     """
 
-    txid: int = 0
-    looked_at: float = field(default_factory=time.monotonic)
+    txid: int
+    looked_at: float
     read_at: float = math.inf
     ends: float = 0.0
     is_shared: bool = False
@@ -36,7 +36,8 @@ class ReplicaConnection(sqlite3.Connection):
 
     ``opened_at`` and ``put_back_at`` are moments of the monotonic clock; ``waiting``
     says whether its reads are likely to wait for the storage; ``compacted`` is the
-    newest TXID in level 1 that is known not to cover anything newer.
+    newest TXID in level 1 that is known not to cover anything newer; ``snapshot`` is
+    the one that was begun last.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,7 +46,7 @@ class ReplicaConnection(sqlite3.Connection):
         self.put_back_at = 0.0
         self.compacted = 0
         self.waiting = Waiting()
-        self.snapshot = Snapshot()
+        self.snapshot = Snapshot(0, self.opened_at)
 
     def __del__(self) -> None:
         # One that could not be opened cannot be closed either.

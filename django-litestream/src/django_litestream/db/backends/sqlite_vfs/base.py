@@ -24,6 +24,7 @@ from .snapshot import Snapshots
 
 _READS = ("SELECT", "WITH", "VALUES", "EXPLAIN")
 _BEGIN = "BEGIN"
+_BEGINS = (_BEGIN, "SAVEPOI")
 
 # The PRAGMA that moves a connection to a moment of the past.
 _SETS_TIME = re.compile(r"\s*PRAGMA\s+(\w+\s*\.\s*)?litestream_time\s*[=(]", re.I)
@@ -40,6 +41,7 @@ class DatabaseWrapper(FollowingWrapper):
         super().__init__(*args, **kwargs)
         # Those of the connection, also once it has been left.
         self._bounded_reads: BoundedReads | None = None
+        self._is_beginning = False
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> sqlite3.Connection:
         connection = super().get_new_connection(conn_params)
@@ -63,7 +65,8 @@ class DatabaseWrapper(FollowingWrapper):
         """Have the connection on a snapshot that ``query`` may be run on.
 
         Raises ``OperationalError`` in a child of the process that opened it, and
-        where all that is held is older than ``max_lag_seconds``.
+        where all that is held is older than ``max_lag_seconds``; ``NotSupportedError``
+        for what would leave the connection other than the next user expects it.
         """
         forks.refuse_inherited()
         snapshots = self.snapshots
@@ -75,11 +78,12 @@ class DatabaseWrapper(FollowingWrapper):
             self._suspect_anew()
             return
         word = query.lstrip()[:7].upper()
+        if word.startswith(_BEGINS) and self.autocommit and not self._is_beginning:
+            raise reasons.begins_by_hand(snapshots.replica)
         if word.startswith(_BEGIN):
             # Whoever begins a transaction has looked at the connection's age, and
             # nothing is read that could be read anew.
-            snapshots.end()
-            snapshots.newest.is_checked = True
+            snapshots.last.is_checked = True
             return
         may_share = self.autocommit and word.startswith(_READS)
         if may_share and not self._is_lost and snapshots.is_current:
@@ -107,9 +111,9 @@ class DatabaseWrapper(FollowingWrapper):
         Raises ``OperationalError`` inside of a transaction, which cannot move there.
         """
         snapshots = self.snapshots
-        if snapshots is None or snapshots.newest.is_checked:
+        if snapshots is None or snapshots.last.is_checked:
             return False
-        snapshots.newest.is_checked = True
+        snapshots.last.is_checked = True
         snapshots.note_read()
         if not snapshots.lacks_commits():
             return False
@@ -153,15 +157,13 @@ class DatabaseWrapper(FollowingWrapper):
 
         If not, what it takes is begun for a later call.
         """
-        snapshots = self.snapshots
-        is_current = snapshots is not None and snapshots.is_current
-        if not (is_current or self._is_in_transaction or self.is_live()):
+        if not (self._has_shared or self._is_in_transaction or self.is_live()):
             return False
         self._suspect_anew()
         snapshots, reads = self.snapshots, self._bounded_reads
         if snapshots is None or reads is None or reads.is_suspect:
             return False
-        if snapshots.is_current and snapshots.newest.txid >= txid:
+        if self._has_shared and snapshots.last.txid >= txid:
             # To begin anew would put off the moment at which it is sure.
             return snapshots.holds(txid)
         if self.in_atomic_block or not self.autocommit:
@@ -200,10 +202,19 @@ class DatabaseWrapper(FollowingWrapper):
             forks.refuse_inherited()
             if (snapshots := self._renew(snapshots)) is not None:
                 snapshots.look()
-        super()._start_transaction_under_autocommit()  # type: ignore[misc]
+        self._is_beginning = True
+        try:
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]
+        finally:
+            self._is_beginning = False
         if snapshots is not None:
             # From here on what is read is to be checked.
-            snapshots.newest.is_checked = False
+            snapshots.last.is_checked = False
+
+    @property
+    def _has_shared(self) -> bool:
+        """Whether there is a shared snapshot, which may have come with the connection."""
+        return self.snapshots is not None and self.snapshots.is_current
 
     @property
     def _is_in_transaction(self) -> bool:

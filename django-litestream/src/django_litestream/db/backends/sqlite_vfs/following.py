@@ -100,7 +100,8 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
         """Leave the connection to whoever reads from the replica next, and its snapshot.
 
         A client's own write is sure to be in that a while after it was begun, and a
-        request seldom takes so long. One that is in use, is stale or reads a moment of the past is kept.
+        request seldom takes so long. One that is in use, is stale or reads a moment of
+        the past is kept.
         """
         snapshots = self.snapshots
         if (
@@ -136,13 +137,12 @@ class FollowingWrapper(sqlite3_backend.DatabaseWrapper):
         Raises ``OperationalError`` where there is none, and what is held lacks commits
         or is older than ``max_lag_seconds``.
         """
-        snapshots.end()
         snapshots.look_at_compactions()
         if self._is_stale(snapshots):
             self._replace_or_refuse(snapshots)
-            if self.snapshots is not None:
-                # It came with the connection.
-                self.snapshots.end()
+        if self.snapshots is not None:
+            # One may have come with another connection, too.
+            self.snapshots.end()
         return self.snapshots
 
     def _is_stale(self, snapshots: Snapshots) -> bool:

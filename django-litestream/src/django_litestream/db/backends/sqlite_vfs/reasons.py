@@ -47,6 +47,13 @@ def travels_by_hand(replica: Replica) -> NotSupportedError:
     )
 
 
+def begins_by_hand(replica: Replica) -> NotSupportedError:
+    return NotSupportedError(
+        f"A transaction on '{replica.alias}' that is begun by SQL cannot be told from "
+        f"what its reads share: use transaction.atomic(using='{replica.alias}')."
+    )
+
+
 def not_read(replica: Replica, error: sqlite3.Error) -> sqlite3.OperationalError:
     return sqlite3.OperationalError(f"{_named(replica)} could not be read: {error}.")
 

@@ -35,54 +35,55 @@ class Snapshots:
         self.readers: WeakSet[sqlite3.Cursor] = WeakSet()
 
     @property
-    def newest(self) -> Snapshot:
-        """The newest snapshot, shared or not."""
+    def last(self) -> Snapshot:
+        """The snapshot that was begun last, shared or not."""
         return self._connection.snapshot
 
     @property
     def is_current(self) -> bool:
         """Whether a statement may be read from the shared snapshot."""
         return (
-            self.newest.is_shared
+            self.last.is_shared
             and not self._lacks_commits
-            and time.monotonic() < self.newest.ends
+            and time.monotonic() < self.last.ends
             and self._connection.in_transaction
         )
 
     @property
     def is_in_transaction_by_hand(self) -> bool:
         """Whether there is a transaction that is no shared snapshot."""
-        return self._connection.in_transaction and not self.newest.is_shared
+        return self._connection.in_transaction and not self.last.is_shared
 
     def begin(self) -> None:
         """Begin a snapshot that statements share until it ends or is too old."""
         self.look()
         self._connection.execute("BEGIN")
-        self.newest.is_shared = True
+        self.last.is_shared = True
         replica = self.replica
         lifetime = min(replica.poll_interval, replica.reopen_after - self.age())
         if self.readers:
             # SQLite stays on the one before, which is no newer.
             lifetime = 0.0
-        self.newest.ends = time.monotonic() + lifetime
+        self.last.ends = time.monotonic() + lifetime
 
     def end(self) -> None:
         """End the shared snapshot, if there is one."""
-        if self.newest.is_shared and self._connection.in_transaction:
+        if self.last.is_shared and self._connection.in_transaction:
             self._connection.execute("COMMIT")
-        self.newest.is_shared = False
+        self.last.is_shared = False
 
     def look(self) -> None:
         """Note the newest transaction, which the next snapshot will hold."""
         if self.readers:
-            self.newest.is_checked = False
+            self.last.is_checked = False
         else:
-            self._connection.snapshot = Snapshot(txid=self.newest_txid())
+            looked_at = time.monotonic()
+            self._connection.snapshot = Snapshot(self.newest_txid(), looked_at)
 
     def note_read(self) -> None:
         """Note that something was read, from when on nothing comes to the snapshot."""
         if self._connection.in_transaction:
-            self.newest.read_at = min(self.newest.read_at, time.monotonic())
+            self.last.read_at = min(self.last.read_at, time.monotonic())
 
     def holds(self, txid: int) -> bool:
         """Whether the transaction ``txid`` is sure to be read, zero for none.
@@ -94,9 +95,9 @@ class Snapshots:
         """
         if not txid:
             return True
-        if self.newest.txid < txid:
+        if self.last.txid < txid:
             return False
-        was_listed_since = self._compactions.listed_at >= self.newest.read_at
+        was_listed_since = self._compactions.listed_at >= self.last.read_at
         if self.lacks_commits():
             return False
         return was_listed_since or self._connection.compacted >= txid
@@ -139,7 +140,7 @@ class Snapshots:
     def age(self) -> float:
         """Return ``poll_age``, or how long a cursor has kept SQLite on its snapshot."""
         if self.readers and not self._is_of_the_past:
-            return max(self.poll_age(), time.monotonic() - self.newest.looked_at)
+            return max(self.poll_age(), time.monotonic() - self.last.looked_at)
         return self.poll_age()
 
     def poll_age(self) -> float:
