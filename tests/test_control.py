@@ -17,7 +17,7 @@ from django_litestream.control import Daemon, Info, ManagedDatabase, Progress
 from django_litestream.errors import DaemonError, DaemonUnavailable
 
 from .project import PATIENCE, Project, count_rows, linux
-from .test_verify import read_locks
+from .verified import read_locks
 
 
 @contextmanager

@@ -19,9 +19,9 @@ from django_litestream.routing import unit_of_work
 from .project import PATIENCE, wait_until
 from .replica_app.models import Note
 from .replica_world import replica_world
+from .router.places import decisions
 from .routing_project.site import make_site
 from .s3_server import S3Server, s3_server
-from .test_router import decisions
 from .timing import Times, timed
 
 # Less than the age at which a connection is opened anew, which ends its health too.

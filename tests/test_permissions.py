@@ -13,7 +13,7 @@ import pytest
 
 from .project import Project
 from .test_restarted_wal import kept_open
-from .test_verify import UNCHECKED, assert_one_line
+from .verified import UNCHECKED, assert_one_line
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX's permissions")
 
