@@ -157,15 +157,18 @@ class DatabaseWrapper(FollowingWrapper):
 
         If not, what it takes is begun for a later call.
         """
-        if not (self._has_shared or self._is_in_transaction or self.is_live()):
+        # To begin anew would put off the moment at which it is sure.
+        if (is_sure := self._is_sure_to_share(txid)) is not None:
+            return is_sure
+        if not (self._is_in_transaction or self.is_live()):
             return False
         self._suspect_anew()
+        # A snapshot may have come with the connection.
+        if (is_sure := self._is_sure_to_share(txid)) is not None:
+            return is_sure
         snapshots, reads = self.snapshots, self._bounded_reads
         if snapshots is None or reads is None or reads.is_suspect:
             return False
-        if self._has_shared and snapshots.last.txid >= txid:
-            # To begin anew would put off the moment at which it is sure.
-            return snapshots.holds(txid)
         if self.in_atomic_block or not self.autocommit:
             return snapshots.holds(txid)
         if snapshots.readers:
@@ -211,10 +214,17 @@ class DatabaseWrapper(FollowingWrapper):
             # From here on what is read is to be checked.
             snapshots.last.is_checked = False
 
-    @property
-    def _has_shared(self) -> bool:
-        """Whether there is a shared snapshot, which may have come with the connection."""
-        return self.snapshots is not None and self.snapshots.is_current
+    def _is_sure_to_share(self, txid: int) -> bool | None:
+        """Whether the shared snapshot holds ``txid`` for sure, and needs no wait.
+
+        ``None`` where there is none that has it.
+        """
+        snapshots, reads = self.snapshots, self._bounded_reads
+        if snapshots is None or reads is None or not snapshots.is_current:
+            return None
+        if snapshots.last.txid < txid:
+            return None
+        return not reads.is_suspect and snapshots.holds(txid)
 
     @property
     def _is_in_transaction(self) -> bool:

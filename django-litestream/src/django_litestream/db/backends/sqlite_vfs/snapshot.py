@@ -42,10 +42,11 @@ class Snapshots:
     @property
     def is_current(self) -> bool:
         """Whether a statement may be read from the shared snapshot."""
+        last = self._connection.snapshot
         return (
-            self.last.is_shared
+            last.is_shared
             and not self._lacks_commits
-            and time.monotonic() < self.last.ends
+            and time.monotonic() < last.ends
             and self._connection.in_transaction
         )
 
