@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,33 @@ from django_litestream.conf import app_settings
 from .replica_world import replica_world
 
 ALIAS = "default_replica"
+COPIES = [f"copy{number}" for number in range(1, 6)]
 
 
-def test_a_replica_that_does_not_get_what_is_written_lags(tmp_path: Path) -> None:
-    """As one whose URL is that of a copy."""
+def test_replicas_that_do_not_get_what_is_written_lag(tmp_path: Path) -> None:
+    """As those whose URLs are those of copies."""
     with replica_world(tmp_path / "project") as world:
         world.write_note()
         with world.replicating():
             world.wait_until_replicated()
-            copy = world.directory / "copy"
-            shutil.copytree(world.replica_of("default"), copy)
-            world.vfs["copied"] = {**world.vfs[ALIAS], "url": copy.as_uri()}
+            for name in COPIES:
+                copy = world.directory / name
+                shutil.copytree(world.replica_of("default"), copy)
+                world.vfs[name] = {**world.vfs[ALIAS], "url": copy.as_uri()}
             world.write_settings()
             world.write_note()
             followed = world.run("vfs-status", ALIAS)
-            shown = world.run("vfs-status", "-json", "copied")
+            began = time.monotonic()
+            shown = world.run("vfs-status", "-json", *COPIES)
+            seconds = time.monotonic() - began
     assert (followed.returncode, shown.returncode) == (0, 1)
     assert f"{ALIAS}: Healthy" in followed.stdout
-    assert "Not healthy: copied (Lagging)" in shown.stderr
-    (status,) = json.loads(shown.stdout)
-    assert (status["status"], status["behind"]) == ("Lagging", 1)
-    assert "it has lacked what its primary's daemon had" in status["reason"]
+    assert "Not healthy: copy1 (Lagging), copy2 (Lagging)" in shown.stderr
+    for status in json.loads(shown.stdout):
+        assert (status["status"], status["behind"]) == ("Lagging", 1)
+        assert "it has lacked what its primary's daemon had" in status["reason"]
+    # Each takes ten seconds, but all of them together.
+    assert seconds < len(COPIES) * 10.0
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,8 @@ def test_each_moment_has_its_rows_in_threads_at_once(stage: Stage) -> None:
 
 def status_at(when: datetime) -> ReplicaStatus:
     with time_travel(REPLICA, when) as alias:
-        return look_at(alias)
+        (status,) = look_at(alias)
+    return status
 
 
 def test_a_moment_of_the_past_does_not_lag(stage: Stage) -> None:

@@ -126,30 +126,27 @@ def get_vfs_status(alias: str) -> dict[str, Any]:
     return status_of(alias).as_dict()
 
 
-def look_at_all() -> list[ReplicaStatus]:
-    """Return the status of each replica of ``settings.DATABASES``."""
-    return [look_at(alias) for alias in topology().replicas]
+def look_at(*aliases: str) -> list[ReplicaStatus]:
+    """Return the status of these replicas, of all where none is named.
 
-
-def look_at(alias: str) -> ReplicaStatus:
-    """Return the status of a replica, also where it cannot be opened.
-
-    One that is behind is looked at until it has what its primary's daemon had, as a poll
-    says nothing of what was not uploaded to where it looks.
+    Those that are behind are looked at until they have what their primaries' daemons
+    had, as a poll says nothing of what was not uploaded to where it looks.
 
     Raises ``UnknownDatabase`` for what is no replica.
     """
     known = topology().replicas
-    if alias not in known:
+    if unknown := [alias for alias in aliases if alias not in known]:
         raise UnknownDatabase(
-            f"There is no replica '{alias}' in settings.DATABASES: there "
+            f"There is no replica '{unknown[0]}' in settings.DATABASES: there "
             f"{'are ' + ', '.join(known) if known else 'is none'}."
         )
-    try:
-        return _caught_up(status_of(alias), known[alias])
-    except OperationalError as error:
-        url = redact_url(known[alias].url)
-        return ReplicaStatus(alias=alias, replica_url=url, reason=str(error))
+    replicas = [known[alias] for alias in dict.fromkeys(aliases or known)]
+    statuses = [_look(replica) for replica in replicas]
+    since = time.monotonic()
+    return [
+        _caught_up(status, replica, since)
+        for status, replica in zip(statuses, replicas, strict=True)
+    ]
 
 
 def status_of(alias: str) -> ReplicaStatus:
@@ -179,8 +176,20 @@ def status_of(alias: str) -> ReplicaStatus:
     )
 
 
-def _caught_up(status: ReplicaStatus, replica: Replica) -> ReplicaStatus:
-    """Return the status once the replica has what it was behind, or has not got it."""
+def _look(replica: Replica) -> ReplicaStatus:
+    """Return the status of a replica, also where it cannot be opened."""
+    try:
+        return status_of(replica.alias)
+    except OperationalError as error:
+        url = redact_url(replica.url)
+        return ReplicaStatus(alias=replica.alias, replica_url=url, reason=str(error))
+
+
+def _caught_up(status: ReplicaStatus, replica: Replica, since: float) -> ReplicaStatus:
+    """Return the status once the replica has what it was behind, or has not got it.
+
+    It is waited for from ``since`` on, a moment of the monotonic clock.
+    """
     # Nothing comes to a moment of the past.
     if not status.behind or status.txid is None or replica.moment:
         return status
@@ -188,10 +197,11 @@ def _caught_up(status: ReplicaStatus, replica: Replica) -> ReplicaStatus:
     within = sum(
         (_UPLOADED_WITHIN, app_settings.longest_sync_interval, replica.poll_interval)
     )
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
+    is_over = False
+    while not is_over:
         time.sleep(_PAUSE)
-        status = status_of(status.alias)
+        is_over = time.monotonic() > since + within
+        status = _look(replica)
         if status.reason or status.txid is None or status.txid >= wanted:
             return status
     reason = (

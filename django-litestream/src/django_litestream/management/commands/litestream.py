@@ -217,8 +217,7 @@ class Command(BaseCommand):
 
     def _vfs_status(self, options: dict[str, Any]) -> None:
         self._refuse([name for name in options["rest"] if name.startswith("-")])
-        statuses = [replica_status.look_at(alias) for alias in options["rest"]]
-        statuses = statuses or replica_status.look_at_all()
+        statuses = replica_status.look_at(*options["rest"])
         colours = {
             Health.HEALTHY: self.style.SUCCESS,
             Health.LAGGING: self.style.WARNING,
