@@ -10,9 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from django_litestream.databases import Database
-from django_litestream.errors import (
-    ConfigurationError,
-)
+from django_litestream.errors import ConfigurationError
 
 from .configured import FILE, build
 from .settings import DIRECTORY
@@ -134,6 +132,40 @@ def test_what_litestream_takes_for_another_file_is_refused(
 @pytest.mark.parametrize("name", ["100%.db", "a b&c=+.db", "50%!.db"])
 def test_a_name_that_is_itself_in_a_uri_is_taken(name: str, tmp_path: Path) -> None:
     assert build([{"path": tmp_path / name}]).databases[0].path == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("path", "directory"),
+    [
+        ("/srv/a.db", {"pattern": "*.db"}),
+        ("/srv/a.db", {"pattern": "?.db", "recursive": True}),
+        ("/srv/north/a.db", {"pattern": "*.db", "recursive": True}),
+    ],
+)
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_a_database_that_is_in_a_directory_as_well_is_refused(
+    path: str, directory: dict[str, Any], order: slice
+) -> None:
+    entries = [
+        {"path": path, "replica": {"path": "/srv/replica-of-it"}},
+        {"dir": "/srv", "replica": FILE, **directory},
+    ]
+    with pytest.raises(ConfigurationError, match="by its path and by the 'dir' /srv"):
+        build(entries[order])
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [("/srv/a.sqlite3", "*.db"), ("/srv/north/a.db", "*.db"), ("/a.db", "*.db")],
+)
+def test_a_database_beside_those_of_a_directory(path: str, pattern: str) -> None:
+    configuration = build(
+        [
+            {"path": path, "replica": {"path": "/srv/replica-of-it"}},
+            {"dir": "/srv", "pattern": pattern, "replica": FILE},
+        ]
+    )
+    assert len(configuration.databases) == len(configuration.directories) == 1
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,23 @@ def test_two_patterns_in_one_directory_have_each_its_replica(tmp_path: Path) -> 
     assert named == {"path": str(path), "replica": {"path": "two/a.two"}}
 
 
+def test_a_database_that_two_directories_have_is_not_replicated(
+    project: Project, tenants: Path
+) -> None:
+    replica = {"path": str(project.directory / "north")}
+    north = {"dir": str(tenants / "north"), "pattern": "*.db", "replica": replica}
+    project.litestream["dbs"].append(north)
+    project.write_settings()
+    refused = project.run("replicate", "-once")
+    assert refused.returncode == 1
+    assert "north/b.db is found by two entries" in refused.stderr
+    assert not any(project.replica.rglob("*.ltx"))
+    north["pattern"] = "*.sqlite3"
+    shutil.copy(project.database, tenants / "north" / "c.sqlite3")
+    project.write_settings()
+    assert project.run("replicate", "-once").returncode == 0
+
+
 @linux
 def test_the_daemon_of_a_directory_keeps_its_locks(
     project: Project, tenants: Path

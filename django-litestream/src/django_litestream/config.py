@@ -15,6 +15,7 @@ from . import conf, databases, private_files
 from .conf import app_settings
 from .configuration import Configuration
 from .databases import Database
+from .directories import Directory
 from .errors import ConfigurationError, NotASQLiteFile
 from .litestream_paths import expanded
 from .references import EnvironmentReference
@@ -35,7 +36,7 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
     ``ImproperlyConfigured`` for a value of a wrong type, ``UnknownDatabase`` for
     an alias that does not exist, ``NotASQLiteFile`` for a database in memory,
     ``ConfigurationError`` where nothing is left to replicate, two entries would share
-    one replica, or Litestream would open another file.
+    one replica or one database, or Litestream would open another file.
     """
     for problem in conf.problems():
         if f"litestream.{problem.id}" not in settings.SILENCED_SYSTEM_CHECKS:
@@ -81,6 +82,7 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
                 ]
             )
         )
+    _refuse_in_directory(entries)
     mapping: dict[str, Any] = _plain(app_settings.passed_on, "settings.LITESTREAM")
     private_directory = private_files.directory(
         found[0].path if found else directories[0]
@@ -147,6 +149,22 @@ def _refuse_sharing(
                 "backup: give one of them in settings.LITESTREAM['dbs'] a 'replica' of "
                 "its own."
             )
+
+
+def _refuse_in_directory(entries: list[dict[str, Any]]) -> None:
+    """Refuse what Litestream would open twice, by its path and in a directory.
+
+    Two of its databases then write the same files of what it knows of the one.
+    """
+    directories = [Directory.of(entry) for entry in entries if "dir" in entry]
+    for entry in entries:
+        for directory in directories:
+            if "path" in entry and directory.covers(Path(entry["path"])):
+                raise ConfigurationError(
+                    f"{in_line(entry['path'])} is in settings.LITESTREAM['dbs'] by its "
+                    f"path and by the 'dir' {in_line(directory.path)} whose 'pattern' it "
+                    "matches: remove the one, or have the other not match."
+                )
 
 
 def _places(entry: dict[str, Any]) -> set[Place]:

@@ -92,6 +92,21 @@ class Configuration:
         """
         return [Database(path=path) for path in self._in_directories()]
 
+    def refuse_shared(self) -> None:
+        """Raise ``ConfigurationError`` for a database that is in two directories.
+
+        Litestream would open it twice, and as ``directory_files`` does.
+        """
+        found: dict[Path, Path] = {}
+        for path, directory in self._by_directory():
+            if path in found:
+                raise ConfigurationError(
+                    f"{in_line(path)} is found by two entries of "
+                    f"settings.LITESTREAM['dbs'], those of {in_line(found[path])} and "
+                    f"{in_line(directory.path)}: correct a 'dir' or 'pattern'."
+                )
+            found[path] = directory.path
+
     def not_found(self) -> list[str]:
         """Return a sentence for each directory whose databases are not all found.
 
@@ -159,15 +174,18 @@ class Configuration:
 
     def _in_directories(self) -> dict[Path, Directory]:
         found: dict[Path, Directory] = {}
+        for path, directory in self._by_directory():
+            databases.refuse_misread(path)
+            found.setdefault(path, directory)
+        return found
+
+    def _by_directory(self) -> Iterator[tuple[Path, Directory]]:
         for entry in self.mapping["dbs"]:
             if entry.get("dir"):
                 directory = Directory.of(entry)
                 for path in directory.files():
                     if databases.is_wal(path) is not None:
-                        found.setdefault(path, directory)
-        for path in found:
-            databases.refuse_misread(path)
-        return found
+                        yield path, directory
 
     def _directory_of(self, database: Database) -> dict[str, Any] | None:
         entries: list[dict[str, Any]] = [

@@ -50,8 +50,11 @@ def claim(configuration: Configuration | None, words: Sequence[str]) -> Claim:
     ``words`` are its own, which may name databases, or a configuration; else it opens
     those of ``configuration``, which is that of the settings, ``None`` where it does not
     count.
-    Raises ``ConfigurationError`` for one that Litestream would take for another.
+    Raises ``ConfigurationError`` for one that Litestream would take for another, and for
+    one that it would open twice.
     """
+    if configuration:
+        configuration.refuse_shared()
     metadata = configuration.metadata() if configuration else _typed(words)
     opened = {
         path: metadata.get(path) or databases.metadata_beside(path)

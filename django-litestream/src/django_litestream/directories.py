@@ -71,12 +71,12 @@ class Directory:
         return sorted(found)
 
     def covers(self, path: Path) -> bool:
-        """Whether Litestream looks at a file, if there is one at ``path`` below.
+        """Whether Litestream looks at a file, if there is one at ``path``.
 
         Raises ``ConfigurationError`` as ``files`` does.
         """
-        is_reached = self.recursive or path.parent == self.path
-        return is_reached and bool(self._matches()(path.name))
+        looked_into = path.parents if self.recursive else [path.parent]
+        return self.path in looked_into and bool(self._matches()(path.name))
 
     def metadata(self, path: Path) -> Path | None:
         """Return where Litestream keeps what it knows of a database in this directory.
