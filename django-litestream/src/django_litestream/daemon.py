@@ -17,7 +17,7 @@ from .configuration import Configuration
 from .control import Daemon
 from .errors import ConfigurationError, DaemonError
 from .one_daemon import Claim, none_on
-from .subcommands import CONFIG, NO_EXPAND_ENV, SUBCOMMANDS, operands
+from .subcommands import SUBCOMMANDS, operands
 
 SYNC_IS_NOT_SAFE = (
     "After a sync over the control socket Litestream 0.5.17 may lose commits of a "
@@ -29,7 +29,6 @@ SYNC_IS_NOT_SAFE = (
 _PATIENCE = 10.0
 _POLL_INTERVAL = 0.02
 
-_CONFIG = f"-{CONFIG.name}"
 _WAITING = f"{__package__}.wait_for_first_sync"
 
 
@@ -55,7 +54,11 @@ def claim(configuration: Configuration | None, words: Sequence[str]) -> Claim:
     """
     if configuration:
         configuration.refuse_shared()
-    metadata = configuration.metadata() if configuration else _typed(words)
+    metadata = (
+        configuration.metadata()
+        if configuration
+        else typed_configuration.metadata_of(words)
+    )
     opened = {
         path: metadata.get(path) or databases.metadata_beside(path)
         for path in dict.fromkeys([*_databases("replicate", words), *metadata])
@@ -67,14 +70,6 @@ def claim(configuration: Configuration | None, words: Sequence[str]) -> Claim:
         private_directory=configuration.private_directory,
         socket=configuration.socket,
     )
-
-
-def _typed(words: Sequence[str]) -> dict[Path, Path]:
-    if _CONFIG not in words[:-1]:
-        return {}
-    file = Path(words[words.index(_CONFIG) + 1])
-    expands = f"-{NO_EXPAND_ENV.name}" not in words
-    return typed_configuration.metadata_of(file, expands=expands)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 
-from . import config, databases, private_files, process
+from . import config, databases, private_files, process, typed_configuration
 from .configuration import Configuration
 from .databases import Database
 from .descriptors import named_by
@@ -37,6 +37,8 @@ _CONFIG = f"-{CONFIG.name}"
 # What ``restore`` is asked for a moment with.
 _MOMENTS = frozenset({"-timestamp", "-txid"})
 
+# What lists the files of a replica.
+_LISTINGS = frozenset({"ltx", "wal"})
 # The level that Litestream keeps snapshots in, which are few.
 _SNAPSHOTS = "9"
 
@@ -126,16 +128,14 @@ class Litestream:
         """List a replica before it is restored, where Litestream would wait for ever."""
         if arguments[0] != "restore" or not self._waits_for_ever(arguments):
             return 0, ""
-        words = ["ltx", "-level", _SNAPSHOTS, arguments[-1]]
+        words = ["ltx", "-level", _SNAPSHOTS, *_given(arguments), arguments[-1]]
         return self._run(self._words(words, file), _ignored, _ignored)
 
     def _has_other_moments(self, arguments: Sequence[str], file: Path | None) -> bool:
         """Whether the replica has something, where a moment was to be restored."""
-        *flags, replicated = arguments[1:]
-        if not _MOMENTS & set(flags):
+        if not _MOMENTS & set(arguments):
             return False
-        own = flags.index(_CONFIG) if _CONFIG in flags else len(flags)
-        words = ["ltx", "-json", "-level", "all", *flags[own : own + 2], replicated]
+        words = ["ltx", "-json", "-level", "all", *_given(arguments), arguments[-1]]
         listed: list[str] = []
         self._run(self._words(words, file), listed.append, _ignored)
         return any('"max_txid"' in line for line in listed)
@@ -143,9 +143,13 @@ class Litestream:
     def _waits_for_ever(self, words: Sequence[str]) -> bool:
         """Whether Litestream may wait for ever for the storage of a subcommand."""
         urls = [word for word in words if is_url(word)]
-        if not urls and self.configuration:
-            return bool(_PATIENT_CLIENTS & self.configuration.replica_types)
-        return any(url.partition("://")[0] in _PATIENT_CLIENTS for url in urls)
+        if urls:
+            types = frozenset(url.partition("://")[0] for url in urls)
+        elif self.configuration:
+            types = self.configuration.replica_types
+        else:
+            types = typed_configuration.replica_types_of(words)
+        return bool(_PATIENT_CLIENTS & types)
 
     def _run(
         self,
@@ -155,7 +159,7 @@ class Litestream:
         inherited: Collection[int] = (),
         through: Sequence[str] = (),
     ) -> tuple[int, str]:
-        is_bounded = words[1] == "ltx" and self._waits_for_ever(words)
+        is_bounded = words[1] in _LISTINGS and self._waits_for_ever(words)
         redacted = partial(redact, secrets=self._secrets(words))
 
         errors = ErrorLines(err, at_once=words[1] == "replicate")
@@ -216,6 +220,15 @@ class Litestream:
             "platform.",
             returncode=1,
         )
+
+
+def _given(arguments: Sequence[str]) -> list[str]:
+    """Return those of a subcommand's words that give it a configuration."""
+    if _CONFIG not in arguments:
+        return []
+    start = arguments.index(_CONFIG)
+    no_expand = {f"-{NO_EXPAND_ENV.name}"} & set(arguments)
+    return [*arguments[start : start + 2], *no_expand]
 
 
 def _raise_unless_well(arguments: Sequence[str], status: int, reason: str) -> None:
