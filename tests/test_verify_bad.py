@@ -33,8 +33,9 @@ def test_a_stale_replica_is_bad(project: Project) -> None:
 
 @linux
 @pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("kept", [False, True], ids=["deleted", "moved away"])
 def test_a_database_that_was_replaced_under_the_daemon_is_bad(
-    project: Project, linked: bool
+    project: Project, linked: bool, kept: bool
 ) -> None:
     if linked:
         link = project.directory / "link.sqlite3"
@@ -43,17 +44,25 @@ def test_a_database_that_was_replaced_under_the_daemon_is_bad(
         project.write_settings()
     with project.replicating():
         assert project.run("verify").returncode == GOOD
+        assert project.run("sync", "-wait", "default").returncode == 0
         other = project.directory / "other.sqlite3"
         with closing(sqlite3.connect(project.database)) as connection:
             connection.execute("VACUUM INTO ?", [str(other)])
         with closing(sqlite3.connect(other)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-        for beside in ("-wal", "-shm"):
-            Path(f"{project.database}{beside}").unlink()
-        other.replace(project.database)
+        for beside in ("", "-wal", "-shm"):
+            file = Path(f"{project.database}{beside}")
+            if kept:
+                file.rename(project.directory / f"before{beside}")
+            else:
+                file.unlink()
+        other.rename(project.database)
         completed = project.run("verify", "-timeout", "2")
+        synced = project.run("sync", "-wait", "default")
     assert completed.returncode == BAD
     assert "replicates a file that was at" in assert_one_line(completed)
+    assert synced.returncode == 1
+    assert "replicates a file that was at" in assert_one_line(synced)
 
 
 @pytest.mark.parametrize("keep", [0, 50, 150])

@@ -6,6 +6,7 @@ import json
 import os
 import reprlib
 import socket
+import struct
 import time
 from collections.abc import Buffer
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from .txids import GREATEST_TXID
 _LONGEST_ANSWER = 16 * 1024 * 1024
 # Of what the daemon says of a failure, in characters.
 _LONGEST_REASON = 500
+
+# The process, user and group at the other end of a Unix socket (unix(7)).
+_CREDENTIALS = struct.Struct("3i")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +135,39 @@ class Daemon:
             replicated_txid=_number(answer, "replicated_txid"),
         )
 
+    def lost(self, database: Path) -> str:
+        """Say that it replicates a file that was at this path before, empty if not so.
+
+        Known on Linux alone, of a process of the same user's that answers by itself.
+        """
+        has_opened = any(
+            one.last_sync_at for one in self.databases() if one.path == database
+        )
+        files = self._open_files() if has_opened else []
+        if not files or any(_is_same(file, database) for file in files):
+            return ""
+        return (
+            f"The daemon on {self.socket} replicates a file that was at {database} and is "
+            "there no more: restart it, and your application, which may have that file "
+            "open too."
+        )
+
+    def _open_files(self) -> list[Path]:
+        if not hasattr(socket, "SO_PEERCRED"):
+            return []
+        with self._connect() as connected:
+            credentials = connected.getsockopt(
+                socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+            )
+        pid, _, _ = _CREDENTIALS.unpack(credentials)
+        # Another passes requests on, or the number is that of a container.
+        if pid != self.info().pid:
+            return []
+        try:
+            return [*Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            return []
+
     def _ask(self, path: str, *, tell: dict[str, str] | None = None) -> dict[str, Any]:
         status, content = self._exchange(path, tell)
         try:
@@ -218,6 +255,13 @@ class _PunctualSocket(socket.socket):
 def has_unix_sockets() -> bool:
     """Whether Python can speak to a daemon on this system."""
     return hasattr(socket, "AF_UNIX")
+
+
+def _is_same(file: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(file, other)
+    except OSError:
+        return False
 
 
 def _number(answer: Any, name: str) -> int:

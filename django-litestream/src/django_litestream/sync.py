@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .control import Daemon, has_unix_sockets
-from .errors import DaemonUnavailable
+from .errors import DaemonError, DaemonUnavailable
 
 _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
@@ -55,11 +55,24 @@ def sync(socket: Path, database: Path, *, wait: bool, timeout: float) -> Synced:
     call, within ``timeout`` seconds. The daemon is told of neither: see
     ``Daemon.sync`` for what they would cost. Raises ``DaemonUnavailable`` where it
     does not answer or the replica does not hold them in time, and ``DaemonError``
-    where the daemon refuses.
+    where the daemon refuses, or goes on with a file that was at ``database`` before.
     """
+    daemon = Daemon(socket, timeout=timeout)
+    try:
+        synced = _sync(daemon, database, wait=wait, timeout=timeout)
+    except DaemonUnavailable:
+        raise
+    except DaemonError as error:
+        raise DaemonError(daemon.lost(database) or str(error)) from error
+    # It says that all is well of what others have put in its file's place.
+    if lost := daemon.lost(database):
+        raise DaemonError(lost)
+    return synced
+
+
+def _sync(daemon: Daemon, database: Path, *, wait: bool, timeout: float) -> Synced:
     began = time.monotonic()
     deadline = began + timeout
-    daemon = Daemon(socket, timeout=timeout)
     progress = daemon.sync(database)
     txid, pause = progress.txid, _SHORTEST_PAUSE
     while wait and progress.replicated_txid < txid:

@@ -13,7 +13,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,12 +100,8 @@ class Verifier:
                 with report.timed("replicated"):
                     newest = self._wait_past(database, seen, deadline)
                 if newest is None:
-                    if daemon_answers and self._has_lost(database):
-                        raise BackupBad(
-                            f"The daemon on {self.socket} replicates a file that was at "
-                            f"{database.path} and is there no more: restart it, and "
-                            "your application, which may have that file open too."
-                        )
+                    if daemon_answers and (lost := self._lost(database)):
+                        raise BackupBad(lost)
                     raise self._nothing_came(
                         before, moved=moved, daemon_answers=daemon_answers
                     )
@@ -141,24 +137,12 @@ class Verifier:
             )
         return True
 
-    def _has_lost(self, database: Database) -> bool:
-        """Whether the daemon has a file open that was deleted from this path.
-
-        Known on Linux, of a daemon that this user may look at.
-        """
+    def _lost(self, database: Database) -> str:
         assert self.socket is not None
-        deleted = f"{os.path.realpath(database.path)} (deleted)"
         try:
-            daemon = Daemon(self.socket, timeout=_LONGEST_QUESTION).info().pid
-            opened = [*Path(f"/proc/{daemon}/fd").iterdir()]
-        except (DaemonError, OSError):
-            return False
-        for file in opened:
-            # It may have been closed since.
-            with suppress(OSError):
-                if os.readlink(file) == deleted:
-                    return True
-        return False
+            return Daemon(self.socket, timeout=_LONGEST_QUESTION).lost(database.path)
+        except DaemonError:
+            return ""
 
     def _nothing_came(
         self, txid: int, *, moved: bool, daemon_answers: bool
