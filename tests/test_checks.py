@@ -58,14 +58,23 @@ def test_e001_settings_that_are_no_dictionary() -> None:
         ({"vfs": []}, "['vfs']", "a dictionary such as {'replica': '"),
         ({"dbs": {}}, "['dbs']", "a list of dictionaries such as"),
         ({"dbs": ["default"]}, "['dbs'][0]", "a dictionary such as {'path':"),
-        ({"dbs": [{}]}, "['dbs'][0]", "a 'path' (a database alias or a path) or"),
+        (
+            {"dbs": [{}]},
+            "['dbs'][0]",
+            "either a 'path' (a database alias or a path) or",
+        ),
+        (
+            {"dbs": [{"path": "default", "dir": "/srv"}]},
+            "['dbs'][0]",
+            "either a 'path' (a database alias or a path) or a 'dir'",
+        ),
         ({"dbs": [{"path": 3}]}, "['dbs'][0]['path']", "a database alias or a path"),
         (
             {"dbs": [{"path": "default", "replica": "s3://me:secret@bucket"}]},
             "['dbs'][0]['replica']",
             "a dictionary such as {'url':",
         ),
-        ({"dbs": [{"a\nb": 3}]}, "['dbs'][0]", "a 'path' (a database alias or"),
+        ({"dbs": [{"a\nb": 3}]}, "['dbs'][0]", "either a 'path' (a database alias or"),
         (
             {"dbs": [{"path": "a\0b/c"}]},
             "['dbs'][0]['path']",

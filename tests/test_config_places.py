@@ -168,6 +168,18 @@ def test_a_database_beside_those_of_a_directory(path: str, pattern: str) -> None
     assert len(configuration.databases) == len(configuration.directories) == 1
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_path_whose_directory_is_nothing(nothing: str | None) -> None:
+    entries = [
+        {"path": "default", "dir": nothing, "replica": FILE},
+        {"path": nothing, "dir": "/srv", "replica": {"path": "/srv/replicas"}},
+    ]
+    assert [sorted(entry) for entry in build(entries).mapping["dbs"]] == [
+        ["path", "replica"],
+        ["dir", "replica"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("url", "below"),
     [

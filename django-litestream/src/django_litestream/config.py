@@ -47,8 +47,10 @@ def build(environ: Mapping[str, str] = os.environ) -> Configuration:
     left_out: list[str] = []
     for index, written in enumerate(app_settings.dbs):
         entry: dict[str, Any] = _plain(written, f"settings.LITESTREAM['dbs'][{index}]")
-        if not entry.get("path"):
-            entry.pop("path", None)
+        for key in ("path", "dir"):
+            if not entry.get(key):
+                entry.pop(key, None)
+        if "dir" in entry:
             path = databases.absolute(entry["dir"])
             entry["dir"] = str(path)
             directories.append(path)

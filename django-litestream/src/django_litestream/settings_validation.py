@@ -131,8 +131,8 @@ def database_problems(index: int, entry: Any) -> Iterator[Problem]:
     if not isinstance(entry, dict):
         yield wrong_value(where, "a dictionary such as {'path': 'default'}", entry)
         return
-    if not entry.get("path") and not entry.get("dir"):
-        expected = "a 'path' (a database alias or a path) or a 'dir'"
+    if bool(entry.get("path")) == bool(entry.get("dir")):
+        expected = "either a 'path' (a database alias or a path) or a 'dir'"
         yield wrong(where, expected, names(entry))
     for key in ("path", "dir"):
         if entry.get(key) and not is_path(entry[key]):
