@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -23,12 +24,16 @@ files = Catalogue()
 operations = Catalogue()
 
 
-def _bring_back(world: World) -> None:
-    """Stop all, restore the database, and start the daemon, as after a disaster."""
+def _bring_back(world: World, moment: float | None = None) -> None:
+    """Stop all, restore the database, and start the daemon, as after a disaster.
+
+    ``moment``, a time of ``time.time()``, is what it is restored to if not the newest.
+    """
     if world.writer is not None:
-        world.stop_writer(signal.SIGKILL)
+        # What one leaves that is killed is a fault of its own: see process_faults.
+        world.stop_writer()
     world.stop_daemon()
-    world.restore_in_place()
+    world.restore_in_place(moment)
     world.start_daemon()
 
 
@@ -96,7 +101,8 @@ def database_replaced(world: World) -> Course:
 def database_replaced_by_an_older_one(world: World) -> Course:
     """What the database was some time ago takes its place under daemon and writer.
 
-    Its WAL stays, as where a user copies a single file over it.
+    Its WAL stays, as where a user copies a single file over it. What Litestream takes
+    from then on may be of the two files, so that what was before is to be restored.
     """
     copy = world.directory / "copy.sqlite3"
     with (
@@ -105,10 +111,12 @@ def database_replaced_by_an_older_one(world: World) -> Course:
     ):
         source.backup(target)
     world.wait_for_more(Event.COMMITTED, 50)
+    before = time.time()
     copy.replace(world.database)
     world.pass_time(1)
-    yield
-    _bring_back(world)
+    outcome = yield
+    assert outcome.verdict is Verdict.BAD
+    _bring_back(world, before)
 
 
 @files.fault()

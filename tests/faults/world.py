@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -326,16 +327,22 @@ class World:
         for side in SIDE_FILES:
             Path(f"{self.database}{side}").unlink(missing_ok=True)
 
-    def restore_in_place(self) -> None:
-        """Bring the database back, with the writer and the daemon stopped."""
+    def restore_in_place(self, moment: float | None = None) -> None:
+        """Bring the database back, with the writer and the daemon stopped.
+
+        To its newest state, or to that of ``moment``, a time of ``time.time()``.
+        """
         self.remove_database()
-        self.manage("restore", "default")
-        journal = self.journal
+        journal, words = self.journal, []
+        if moment is not None:
+            journal = journal.until(moment)
+            words = ["-timestamp", datetime.fromtimestamp(moment, UTC).isoformat()]
+        self.manage("restore", *words, "default")
         problems = judge(self.database, journal)
         assert not problems, problems
         restored = self.newest_row()
-        # None of them was acknowledged, or it would be a problem.
-        lost = journal.newest(Event.COMMITTED).number - restored.number
+        # None of them was acknowledged by then, or it would be a problem.
+        lost = self.journal.newest(Event.COMMITTED).number - restored.number
         self.gone += max(0, lost)
         self.forget_after(restored)
 
