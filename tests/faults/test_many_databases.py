@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from ..proof.process import create_ledger, start_writer
 
 pytestmark = pytest.mark.prove
 
-COUNT = int(os.environ.get("DJANGO_LITESTREAM_PROVE_DATABASES", "100"))
+COUNT = 500
 WRITTEN_TO = 5
 # Each database is verified for itself, and the machine may be busy.
 LONG = 1200
