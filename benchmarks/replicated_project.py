@@ -42,7 +42,7 @@ REPLICA_DATABASES = ["replica"]  # of django-multidb-router
 _ROOMY_CACHE = 200 * MEGABYTE
 _LARGEST_TRANSACTION = 50_000
 _BYTES_PER_ROW = 1_150
-# Litestream compresses and writes a gigabyte for its first snapshot.
+# Litestream compresses and writes gigabytes for its first snapshot.
 _PATIENCE = 600.0
 
 
@@ -170,7 +170,7 @@ def replicated_project(
     project.create_database()
     fill(project.database, megabytes * MEGABYTE)
     try:
-        with project.replicating():
+        with project.replicating(seconds=_PATIENCE):
             project.wait_for_replica()
             yield project
     finally:

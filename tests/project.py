@@ -171,8 +171,13 @@ class Project:
         return self.manage("litestream", *words)
 
     @contextmanager
-    def replicating(self, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Have ``manage.py litestream replicate`` run for the block."""
+    def replicating(
+        self, *flags: str, seconds: float = PATIENCE
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Have ``manage.py litestream replicate`` run for the block.
+
+        ``seconds`` bound the wait for its first sync of each database.
+        """
         with (self.directory / "daemon.log").open("ab") as log:
             daemon = subprocess.Popen(
                 self.command("litestream", "replicate", *flags),
@@ -182,7 +187,10 @@ class Project:
                 stderr=subprocess.STDOUT,
             )
         try:
-            wait_until(lambda: replicates(self.socket) or daemon.poll() is not None)
+            wait_until(
+                lambda: replicates(self.socket) or daemon.poll() is not None,
+                seconds=seconds,
+            )
             assert daemon.poll() is None, self.daemon_log()
             yield daemon
         finally:
