@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from django_litestream.control import Daemon, Info, ManagedDatabase, Progress
+from django_litestream.control import Cut, Daemon, Info, ManagedDatabase, Progress
 from django_litestream.errors import DaemonError, DaemonUnavailable
 
 from .project import PATIENCE, Project, count_rows, linux
@@ -244,3 +244,49 @@ def test_a_sync_of_what_the_daemon_does_not_have(project: Project) -> None:
         pytest.raises(DaemonError, match="database not found"),
     ):
         daemon.sync(project.directory / "other.sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("body", "cut"),
+    [
+        (
+            b'{"active": false, "started_at": "2026-11-28T14:37:16.725378052-06:00"}',
+            Cut(
+                began_at=datetime.fromisoformat("2026-11-28T20:37:16.725378+00:00"),
+                is_over=True,
+                error="",
+            ),
+        ),
+        (
+            b'{"active": true, "error": "disk\\nfull"}',
+            Cut(began_at=None, is_over=False, error="disk full"),
+        ),
+    ],
+)
+def test_what_the_daemon_says_of_its_last_cut(
+    tmp_path: Path, body: bytes, cut: Cut
+) -> None:
+    answer = http(b'{"databases": [%b]}' % body)
+    with answering(tmp_path / "socket", answer) as daemon:
+        assert daemon.last_cut(Path("/srv/db.sqlite3")) == cut
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"3",
+        b'{"active": 0}',
+        b'{"active": true, "started_at": "yesterday"}',
+        b'{"active": true, "started_at": "2026-11-28T14:37:16"}',
+        b'{"active": true, "error": {}}',
+    ],
+)
+def test_a_last_cut_that_is_none(tmp_path: Path, body: bytes) -> None:
+    answer = http(b'{"databases": [%b]}' % body)
+    with (
+        answering(tmp_path / "socket", answer) as daemon,
+        pytest.raises(DaemonError, match="has no"),
+    ):
+        daemon.last_cut(Path("/srv/db.sqlite3"))
