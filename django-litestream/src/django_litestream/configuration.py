@@ -97,6 +97,9 @@ class Configuration:
 
         Litestream would open it twice, and as ``directory_files`` does.
         """
+        # All files are looked at for it, and there may be many.
+        if len(self.directories) < 2:
+            return
         found: dict[Path, Path] = {}
         for path, directory in self._by_directory():
             if path in found:
