@@ -12,7 +12,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .world import Outcome, World
+from .outcome import Outcome
+from .world import World
 
 type Course = Generator[None, Outcome, None]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from django_litestream.verify_report import Verdict
 
 from .catalogue import Fault
+from .outcome import Outcome
 from .record import recorded
-from .world import RECOVERED_TIMEOUT, Outcome, World, world
+from .world import RECOVERED_TIMEOUT, World, world
 
 
 def suffer(fault: Fault, directory: Path, seed: int) -> tuple[Outcome, Outcome]:

@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from django_litestream import marks
 from django_litestream.verify_report import Verdict
 
 from ..project import Project, stop, wait_until
@@ -29,6 +27,7 @@ from ..proof.process import create_ledger, start_writer
 from ..s3_server import S3Server
 from ..test_placement import mounted
 from .disks import disk
+from .outcome import Outcome, missing_from
 from .partition import Partition, partition_before
 
 # How long `verify` waits for a lock and for the replica, in seconds: longer than
@@ -45,33 +44,6 @@ class KillableS3Server(S3Server):
         assert self._process is not None
         stop(self._process, signal.SIGKILL)
         self._process = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a backup.
-
-    ``told`` is what ``verify`` gave as its reason. ``problems`` are what the oracle
-    found in the newest state that can be restored, ``missing`` what that lacks of
-    what was committed before ``verify`` began, acknowledged or not.
-    """
-
-    verdict: Verdict
-    told: str
-    problems: list[str]
-    missing: list[str]
-
-    @property
-    def holds(self) -> bool:
-        """Whether the newest commit can be restored."""
-        return not self.problems and not self.missing
-
-    @property
-    def is_told_right(self) -> bool:
-        """Whether ``verify`` says good if and only if it is."""
-        if self.verdict is Verdict.GOOD:
-            return self.holds
-        return self.verdict is Verdict.UNCHECKED or not self.holds
 
 
 @dataclass
@@ -401,7 +373,9 @@ class World:
             problems, missing = [f"It cannot be restored: {refusal}"], []
         else:
             problems = judge(restored, self.journal_acknowledged_by(moment))
-            missing = [] if problems else self._missing(restored, committed)
+            missing = (
+                [] if problems else missing_from(restored, self.database, committed)
+            )
         return Outcome(
             verdict=Verdict(verified.returncode),
             told=report["reason"] or "",
@@ -415,44 +389,6 @@ class World:
         copy = self.directory / f"restored-{self._restored}.sqlite3"
         completed = self.project.run("restore", "-o", str(copy), "default")
         return copy, completed.stderr if completed.returncode else ""
-
-    def _missing(self, restored: Path, committed: Row) -> list[str]:
-        with closing(sqlite3.connect(restored)) as copy:
-            found = ledger.newest(copy)
-            marked, rest = _mark(copy), _rest(copy)
-        missing = []
-        if found.number < committed.number:
-            missing.append(f"Row {committed} was committed; {found} is the newest.")
-        try:
-            uri = f"{self.database.as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True)) as original:
-                expected, whole = _mark(original), _rest(original)
-        except sqlite3.Error as error:
-            return [*missing, f"The database itself cannot be read: {error}"]
-        if marked != expected:
-            missing.append(f"The mark {expected} was committed; {marked} is there.")
-        if rest != whole:
-            missing.append(f"Other tables are {rest}; {whole} was committed.")
-        return missing
-
-
-def _mark(connection: sqlite3.Connection) -> Any:
-    try:
-        return connection.execute(f"SELECT token FROM {marks.TABLE}").fetchone()
-    except sqlite3.OperationalError:
-        return None
-
-
-def _rest(connection: sqlite3.Connection) -> dict[str, str]:
-    """Return what stands for all rows of each table that has no journal."""
-    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-    return {
-        name: sha256(
-            repr(connection.execute(f"SELECT * FROM {name}").fetchall()).encode()
-        ).hexdigest()
-        for (name,) in tables.fetchall()
-        if name not in ("ledger", "tally") and not name.startswith("_litestream")
-    }
 
 
 @contextmanager
